@@ -1,0 +1,112 @@
+package train
+
+import (
+	"cloister/llama/chat"
+)
+
+// Hyperparameters of one run. A zero value means "choose for me", and Resolve
+// says what was chosen and why. Names are OpenAI's where it has them and
+// PEFT's otherwise.
+type Hyperparameters struct {
+	Epochs       int     `json:"n_epochs,omitempty"`
+	BatchSize    int     `json:"batch_size,omitempty"` // examples in one optimiser step
+	LearningRate float64 `json:"learning_rate,omitempty"`
+	// LearningRateMultiplier scales the automatic rate; ignored when LearningRate is set.
+	LearningRateMultiplier float64  `json:"learning_rate_multiplier,omitempty"`
+	Rank                   int      `json:"rank,omitempty"`
+	Alpha                  float64  `json:"alpha,omitempty"`             // the adapter's scale is Alpha/Rank
+	Targets                []string `json:"target_modules,omitempty"`    // of attn_q attn_k attn_v attn_output ffn_gate ffn_up ffn_down
+	Schedule               string   `json:"lr_scheduler_type,omitempty"` // "cosine", "linear" or "constant"
+	WarmupSteps            int      `json:"warmup_steps,omitempty"`      // -1: none
+	WeightDecay            float64  `json:"weight_decay,omitempty"`
+	MaxGradNorm            float64  `json:"max_grad_norm,omitempty"` // clipping; 0 means 1
+	MaxLength              int      `json:"max_length,omitempty"`    // tokens of one example; longer ones are cut at the end
+	Patience               int      `json:"patience,omitempty"`      // epochs without a better validation loss before the run stops; -1: never stop early
+	Seed                   int64    `json:"seed"`
+}
+
+// Choice is a hyper-parameter with the reason for its value.
+type Choice struct {
+	Name   string `json:"name"`
+	Value  string `json:"value"`
+	Reason string `json:"reason"`
+}
+
+// Example is one conversation to learn from. Row is where it came from, for messages.
+type Example struct {
+	Row      int            `json:"row"`
+	Messages []chat.Message `json:"messages"`
+}
+
+// Request is a training job in full. Examples travel through the worker's
+// pipe and are never written to a file; WorkDir holds checkpoints only.
+type Request struct {
+	JobID           string          `json:"job_id"`
+	BasePath        string          `json:"base_path"` // the GGUF to train on, which is the one that serves
+	WorkDir         string          `json:"work_dir"`  // checkpoints; a job that finds one here resumes from it
+	OutPath         string          `json:"out_path"`  // where the finished adapter goes, GGUF
+	Threads         int             `json:"threads"`   // 0: all cores
+	Train           []Example       `json:"train"`
+	Valid           []Example       `json:"valid,omitempty"` // none: the last epoch is kept
+	Hyperparameters Hyperparameters `json:"hyperparameters"`
+	// CheckpointSteps is the number of optimiser steps between checkpoints; 0
+	// means 25. There is one at the end of each epoch as well.
+	CheckpointSteps int `json:"checkpoint_steps,omitempty"`
+}
+
+// Event reports progress. Kind says which fields are set.
+type Event struct {
+	// Kind is "info" or "warning" (Message only), "choice" (Choice), "step"
+	// (Step, TotalSteps, Epoch, Loss, Accuracy, LearningRate, GradNorm,
+	// TokensPerSecond, TokensDone, SecondsLeft), "epoch" (the same and
+	// ValidLoss, ValidAccuracy) or "checkpoint" (Step, Path).
+	Kind    string  `json:"kind"`
+	Message string  `json:"message"`
+	Choice  *Choice `json:"choice,omitempty"`
+
+	Step            int      `json:"step,omitempty"` // from 1
+	TotalSteps      int      `json:"total_steps,omitempty"`
+	Epoch           int      `json:"epoch,omitempty"` // from 1
+	Epochs          int      `json:"epochs,omitempty"`
+	Loss            float64  `json:"loss,omitempty"`     // mean of -ln p over the step's (epoch's) trained tokens
+	Accuracy        float64  `json:"accuracy,omitempty"` // share of trained tokens that were the likeliest
+	ValidLoss       *float64 `json:"valid_loss,omitempty"`
+	ValidAccuracy   *float64 `json:"valid_accuracy,omitempty"`
+	LearningRate    float64  `json:"learning_rate,omitempty"`
+	GradNorm        float64  `json:"grad_norm,omitempty"` // before clipping
+	TokensPerSecond float64  `json:"tokens_per_second,omitempty"`
+	TokensDone      int64    `json:"tokens_done,omitempty"`
+	SecondsLeft     float64  `json:"seconds_left,omitempty"`
+	Path            string   `json:"path,omitempty"`
+}
+
+// EpochStat is one point of the curves.
+type EpochStat struct {
+	Epoch     int      `json:"epoch"`
+	Step      int      `json:"step"`
+	TrainLoss float64  `json:"train_loss"`
+	ValidLoss *float64 `json:"valid_loss,omitempty"`
+}
+
+// Result of a finished run.
+type Result struct {
+	OutPath       string          `json:"out_path"`
+	Steps         int             `json:"steps"`
+	TrainedTokens int64           `json:"trained_tokens"` // tokens of all examples times the epochs run
+	BestEpoch     int             `json:"best_epoch"`     // the epoch whose adapter was kept
+	StoppedEarly  bool            `json:"stopped_early"`
+	Curve         []EpochStat     `json:"curve"`
+	Resolved      Hyperparameters `json:"resolved"`
+	Seconds       float64         `json:"seconds"`
+	PeakBytes     int64           `json:"peak_bytes"` // resident memory at its highest
+	Checkpoints   []Checkpoint    `json:"checkpoints,omitempty"`
+}
+
+// Checkpoint is an adapter kept at the end of an epoch.
+type Checkpoint struct {
+	Step      int      `json:"step"`
+	Epoch     int      `json:"epoch"`
+	Path      string   `json:"path"`
+	TrainLoss float64  `json:"train_loss"`
+	ValidLoss *float64 `json:"valid_loss,omitempty"`
+}

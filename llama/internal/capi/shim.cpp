@@ -1,0 +1,110 @@
+#include "shim.h"
+
+#include <cstdlib>
+#include <cstring>
+#include <exception>
+#include <string>
+
+#include "chat.h"
+
+// The loaders run in the thread that asked, so its errors are its own.
+static thread_local std::string last_error;
+
+static void keep_errors(enum ggml_log_level level, const char *text, void *) {
+    if (level == GGML_LOG_LEVEL_ERROR && last_error.size() < 1000) {
+        last_error += text;
+    }
+}
+
+static void report(char *err, size_t err_len, const std::string &text) {
+    if (err_len == 0) {
+        return;
+    }
+    size_t n = text.size() < err_len - 1 ? text.size() : err_len - 1;
+    memcpy(err, text.data(), n);
+    err[n] = 0;
+}
+
+// guarded runs f and turns an exception or a null result into an error text.
+template <typename T, typename F>
+static T *guarded(char *err, size_t err_len, F f) {
+    last_error.clear();
+    try {
+        T *p = f();
+        if (p == nullptr) {
+            report(err, err_len, last_error.empty() ? "llama.cpp gave no reason" : last_error);
+        }
+        return p;
+    } catch (const std::exception &e) {
+        report(err, err_len, e.what());
+    } catch (...) {
+        report(err, err_len, "unknown C++ exception");
+    }
+    return nullptr;
+}
+
+struct cl_templates {
+    common_chat_templates_ptr p;
+};
+
+extern "C" {
+
+void cl_init(void) {
+    llama_log_set(keep_errors, nullptr);
+    llama_backend_init();
+}
+
+llama_model *cl_model_load(const char *path, bool vocab_only, char *err, size_t err_len) {
+    return guarded<llama_model>(err, err_len, [&] {
+        llama_model_params p = llama_model_default_params();
+        p.vocab_only = vocab_only;
+        return llama_model_load_from_file(path, p);
+    });
+}
+
+llama_context *cl_context_new(llama_model *model, unsigned n_ctx, unsigned n_batch, unsigned n_seq, int threads,
+                              char *err, size_t err_len) {
+    return guarded<llama_context>(err, err_len, [&] {
+        llama_context_params p = llama_context_default_params();
+        p.n_ctx = n_ctx;
+        p.n_batch = n_batch;
+        p.n_ubatch = n_batch;
+        p.n_seq_max = n_seq;
+        p.n_threads = threads;
+        p.n_threads_batch = threads;
+        p.no_perf = true;
+        return llama_init_from_model(model, p);
+    });
+}
+
+llama_adapter_lora *cl_adapter_load(llama_model *model, const char *path, char *err, size_t err_len) {
+    return guarded<llama_adapter_lora>(err, err_len, [&] { return llama_adapter_lora_init(model, path); });
+}
+
+cl_templates *cl_templates_new(const llama_model *model, char *err, size_t err_len) {
+    return guarded<cl_templates>(err, err_len, [&]() -> cl_templates * {
+        common_chat_templates_ptr p = common_chat_templates_init(model, "");
+        return new cl_templates{std::move(p)};
+    });
+}
+
+void cl_templates_free(cl_templates *t) { delete t; }
+
+char *cl_templates_apply(const cl_templates *t, const char *messages_json, bool add_generation_prompt, size_t *out_len,
+                         char *err, size_t err_len) {
+    return guarded<char>(err, err_len, [&]() -> char * {
+        common_chat_templates_inputs in;
+        in.messages = common_chat_msgs_parse_oaicompat(common_json::parse(messages_json));
+        in.add_generation_prompt = add_generation_prompt;
+        std::string text = common_chat_templates_apply(t->p.get(), in).prompt;
+        char *out = static_cast<char *>(malloc(text.size() + 1));
+        if (out != nullptr) {
+            memcpy(out, text.data(), text.size());
+            out[text.size()] = 0;
+            *out_len = text.size();
+        }
+        return out;
+    });
+}
+
+}  // extern "C"

@@ -1,0 +1,40 @@
+// C face of the few C++ functions of llama.cpp's "common" library that Cloister
+// uses, and of loaders whose error texts would otherwise go to the log only.
+// No exception leaves it: functions return NULL or -1 and write the reason to err.
+#ifndef CLOISTER_SHIM_H
+#define CLOISTER_SHIM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include "llama.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct cl_templates cl_templates;
+
+// Registers the CPU backend and takes over logging: errors are kept for the
+// loaders below, everything else is dropped.
+void cl_init(void);
+
+struct llama_model *cl_model_load(const char *path, bool vocab_only, char *err, size_t err_len);
+
+struct llama_context *cl_context_new(struct llama_model *model, unsigned n_ctx, unsigned n_batch,
+                                     unsigned n_seq, int threads, char *err, size_t err_len);
+
+struct llama_adapter_lora *cl_adapter_load(struct llama_model *model, const char *path, char *err, size_t err_len);
+
+// common_chat_templates_init with the template inside the model.
+cl_templates *cl_templates_new(const struct llama_model *model, char *err, size_t err_len);
+void cl_templates_free(cl_templates *t);
+
+// common_chat_templates_apply. messages_json is an array in OpenAI's form. The
+// text is allocated with malloc; the caller frees it. Its length goes to out_len.
+char *cl_templates_apply(const cl_templates *t, const char *messages_json, bool add_generation_prompt,
+                         size_t *out_len, char *err, size_t err_len);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

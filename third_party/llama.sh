@@ -46,4 +46,7 @@ if [ ! -f "$out/done" ] || [ -n "${LLAMA_CPP_DIR:-}" ]; then
     cp "$src"/vendor/nlohmann/*.hpp "$out/include/nlohmann/"
     [ -n "${LLAMA_CPP_DIR:-}" ] || { touch "$out/done"; rm -rf "$build"; }
 fi
+# Plain go commands and editors find headers and archives through this link; make passes the keyed
+# folder as well, so that Go's build cache notices another version.
+[ -n "${CLOISTER_NO_LINK:-}" ] || ln -sfn "$out" "$here/native"
 echo "$out"

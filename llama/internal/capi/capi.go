@@ -5,7 +5,9 @@
 package capi
 
 /*
-#cgo LDFLAGS: -Wl,--start-group -lllama-common -lllama-common-base -lcpp-httplib -lllama -lggml -lggml-cpu -lggml-base -Wl,--end-group -lstdc++ -lm -lpthread
+#cgo CFLAGS: -I${SRCDIR}/../../../third_party/native/include
+#cgo CXXFLAGS: -std=c++17 -I${SRCDIR}/../../../third_party/native/include
+#cgo LDFLAGS: -L${SRCDIR}/../../../third_party/native/lib -Wl,--start-group -lllama-common -lllama-common-base -lcpp-httplib -lllama -lggml -lggml-cpu -lggml-base -Wl,--end-group -lstdc++ -lm -lpthread
 #include <stdlib.h>
 #include "shim.h"
 */

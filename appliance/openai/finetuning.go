@@ -1,0 +1,167 @@
+package openai
+
+import "encoding/json"
+
+// Auto is a number or "auto". Its zero value is "auto".
+type Auto[T int | float64] struct {
+	Set   bool // false: "auto"
+	Value T
+}
+
+// MarshalJSON writes "auto" or the number.
+func (a Auto[T]) MarshalJSON() ([]byte, error) {
+	if !a.Set {
+		return []byte(`"auto"`), nil
+	}
+	return json.Marshal(a.Value)
+}
+
+// UnmarshalJSON reads "auto", null or a number. Its error is a *FieldError
+// without a path.
+func (a *Auto[T]) UnmarshalJSON(data []byte) error {
+	*a = Auto[T]{}
+	if string(data) == `"auto"` || isNull(data) {
+		return nil
+	}
+	if err := json.Unmarshal(data, &a.Value); err != nil {
+		return &FieldError{Message: "expected a number or \"auto\", but got " + kind(data) + " instead."}
+	}
+	a.Set = true
+	return nil
+}
+
+// Hyperparameters are those that OpenAI has for supervised fine-tuning.
+type Hyperparameters struct {
+	BatchSize              Auto[int]     `json:"batch_size"`
+	LearningRateMultiplier Auto[float64] `json:"learning_rate_multiplier"`
+	NEpochs                Auto[int]     `json:"n_epochs"`
+}
+
+// UnmarshalJSON decodes the object. Its error is a *FieldError whose path
+// starts with "hyperparameters".
+func (h *Hyperparameters) UnmarshalJSON(data []byte) error {
+	var raw struct {
+		BatchSize              json.RawMessage `json:"batch_size"`
+		LearningRateMultiplier json.RawMessage `json:"learning_rate_multiplier"`
+		NEpochs                json.RawMessage `json:"n_epochs"`
+	}
+	if err := json.Unmarshal(data, &raw); err != nil {
+		return under(err, "hyperparameters")
+	}
+	for _, f := range []struct {
+		name string
+		raw  json.RawMessage
+		to   json.Unmarshaler
+	}{
+		{"batch_size", raw.BatchSize, &h.BatchSize},
+		{"learning_rate_multiplier", raw.LearningRateMultiplier, &h.LearningRateMultiplier},
+		{"n_epochs", raw.NEpochs, &h.NEpochs},
+	} {
+		if f.raw == nil {
+			continue
+		}
+		if err := f.to.UnmarshalJSON(f.raw); err != nil {
+			param := "hyperparameters." + f.name
+			return &FieldError{Param: param, Message: "Invalid value for '" + param + "': " + err.Error()}
+		}
+	}
+	return nil
+}
+
+// Method names the way of fine-tuning and its hyper-parameters. In a request
+// several blocks may be present; Type says which one counts.
+type Method struct {
+	Type       string      `json:"type"` // "supervised", "dpo" or "reinforcement"
+	Supervised *Supervised `json:"supervised,omitempty"`
+}
+
+// Supervised is the block of the method "supervised".
+type Supervised struct {
+	Hyperparameters *Hyperparameters `json:"hyperparameters,omitempty"`
+}
+
+// UnmarshalJSON decodes the block and puts its path before errors.
+func (s *Supervised) UnmarshalJSON(data []byte) error {
+	var raw struct {
+		Hyperparameters json.RawMessage `json:"hyperparameters"`
+	}
+	if err := json.Unmarshal(data, &raw); err != nil {
+		return under(err, "method.supervised")
+	}
+	if raw.Hyperparameters == nil || isNull(raw.Hyperparameters) {
+		return nil
+	}
+	s.Hyperparameters = new(Hyperparameters)
+	return under(s.Hyperparameters.UnmarshalJSON(raw.Hyperparameters), "method.supervised")
+}
+
+// JobRequest is the body of POST /v1/fine_tuning/jobs.
+type JobRequest struct {
+	Model           string            `json:"model"`
+	TrainingFile    string            `json:"training_file"`
+	ValidationFile  *string           `json:"validation_file,omitempty"`
+	Suffix          *string           `json:"suffix,omitempty"`
+	Seed            *int64            `json:"seed,omitempty"`
+	Metadata        map[string]string `json:"metadata,omitempty"`
+	Integrations    []Integration     `json:"integrations,omitempty"`
+	Method          *Method           `json:"method,omitempty"`
+	Hyperparameters *Hyperparameters  `json:"hyperparameters,omitempty"` // deprecated; Method wins
+}
+
+// Integration asks for reports to an outside service.
+type Integration struct {
+	Type string `json:"type"` // "wandb"
+}
+
+// Job is a fine-tuning job.
+type Job struct {
+	ID              string            `json:"id"`     // "ftjob-…"
+	Object          string            `json:"object"` // "fine_tuning.job"
+	CreatedAt       int64             `json:"created_at"`
+	Error           *JobError         `json:"error"` // null unless the job failed
+	FineTunedModel  *string           `json:"fine_tuned_model"`
+	FinishedAt      *int64            `json:"finished_at"`
+	Hyperparameters Hyperparameters   `json:"hyperparameters"`
+	Model           string            `json:"model"`
+	OrganizationID  string            `json:"organization_id"`
+	ResultFiles     []string          `json:"result_files"` // never nil
+	Status          string            `json:"status"`
+	TrainedTokens   *int64            `json:"trained_tokens"`
+	TrainingFile    string            `json:"training_file"`
+	ValidationFile  *string           `json:"validation_file"`
+	Seed            int64             `json:"seed"`
+	EstimatedFinish *int64            `json:"estimated_finish"`
+	Integrations    []Integration     `json:"integrations"` // never nil
+	Metadata        map[string]string `json:"metadata"`
+	Method          Method            `json:"method"`
+	Suffix          *string           `json:"user_provided_suffix"`
+}
+
+// JobError says why a job failed.
+type JobError struct {
+	Code    string  `json:"code"`
+	Message string  `json:"message"`
+	Param   *string `json:"param"`
+}
+
+// Event is one line of a job's log.
+type Event struct {
+	ID        string          `json:"id"`     // "ftevent-…"
+	Object    string          `json:"object"` // "fine_tuning.job.event"
+	CreatedAt int64           `json:"created_at"`
+	Level     string          `json:"level"` // "info", "warn" or "error"
+	Message   string          `json:"message"`
+	Type      string          `json:"type"` // "message" or "metrics"
+	Data      json.RawMessage `json:"data,omitempty"`
+}
+
+// Checkpoint is an adapter kept at the end of an epoch; it can be used as a model.
+type Checkpoint struct {
+	ID                       string             `json:"id"`     // "ftckpt_…"
+	Object                   string             `json:"object"` // "fine_tuning.job.checkpoint"
+	CreatedAt                int64              `json:"created_at"`
+	FineTunedModelCheckpoint string             `json:"fine_tuned_model_checkpoint"`
+	StepNumber               int                `json:"step_number"`
+	FineTuningJobID          string             `json:"fine_tuning_job_id"`
+	Metrics                  map[string]float64 `json:"metrics"` // finite numbers only
+}

@@ -135,3 +135,7 @@ func (v *Vocab) Prompt(msgs []chat.Message) ([]int32, error) {
 	}
 	return toks, nil
 }
+
+// VisiblePiece returns the bytes of one token as a reader sees them: control
+// tokens are empty. They need not be whole UTF-8 characters.
+func (v *Vocab) VisiblePiece(tok int32) []byte { return v.m.TokenToPiece(tok, false) }

@@ -11,7 +11,9 @@ package engine
 import (
 	"context"
 
+	"cloister/llama"
 	"cloister/llama/chat"
+	"cloister/llama/sched"
 	"cloister/lora/train"
 )
 
@@ -27,56 +29,22 @@ type Info struct {
 	ParallelSlots int    `json:"parallel_slots"` // requests that run at the same time
 }
 
-// Sampling says how the next token is chosen. The zero value is greedy.
-type Sampling struct {
-	Temperature      float32           `json:"temperature"`          // 0: greedy
-	TopK             int               `json:"top_k"`                // 0: off
-	TopP             float32           `json:"top_p"`                // 0 or 1: off
-	MinP             float32           `json:"min_p"`                // 0: off
-	RepeatPenalty    float32           `json:"repeat_penalty"`       // 0 or 1: off
-	PresencePenalty  float32           `json:"presence_penalty"`     // 0: off
-	FrequencyPenalty float32           `json:"frequency_penalty"`    // 0: off
-	Seed             *int64            `json:"seed,omitempty"`       // nil: random
-	LogitBias        map[int32]float32 `json:"logit_bias,omitempty"` // by token id
-}
-
-// ChatRequest asks for one answer.
-type ChatRequest struct {
-	// Adapter is a name given to LoadAdapter; empty means the base model.
-	Adapter   string         `json:"adapter,omitempty"`
-	Messages  []chat.Message `json:"messages"`
-	Sampling  Sampling       `json:"sampling"`
-	MaxTokens int            `json:"max_tokens"` // 0: until the end token or the end of the context
-	Stop      []string       `json:"stop,omitempty"`
-	IgnoreEOS bool           `json:"ignore_eos,omitempty"`
-	// TopLogprobs below 0 leaves log-probabilities out; 0 gives the chosen
-	// token's, n gives the n likeliest beside it.
-	TopLogprobs int `json:"top_logprobs"`
-}
-
-// Chunk is a piece of an answer: whole UTF-8 characters, never empty except
-// for the last one of an answer without text.
-type Chunk struct {
-	Text     string         `json:"text"`
-	Logprobs []TokenLogprob `json:"logprobs,omitempty"`
-}
-
-// TokenLogprob is a token with the natural logarithm of its probability.
-type TokenLogprob struct {
-	Token   string         `json:"token"`
-	Bytes   []byte         `json:"bytes"`
-	Logprob float64        `json:"logprob"`
-	Top     []TokenLogprob `json:"top,omitempty"`
-}
-
-// ChatResult closes an answer.
-type ChatResult struct {
-	Text             string `json:"text"`          // the whole answer
-	FinishReason     string `json:"finish_reason"` // "stop" or "length"
-	PromptTokens     int    `json:"prompt_tokens"`
-	CachedTokens     int    `json:"cached_tokens"`
-	CompletionTokens int    `json:"completion_tokens"`
-}
+// The requests and answers are those of the scheduler: one set of types from
+// the API to the batch.
+type (
+	// Sampling says how the next token is chosen. The zero value is greedy.
+	Sampling = llama.Sampling
+	// ChatRequest asks for one answer.
+	ChatRequest = sched.Request
+	// Chunk is a piece of an answer.
+	Chunk = sched.Chunk
+	// TokenLogprob is a token with the natural logarithm of its probability.
+	TokenLogprob = sched.TokenLogprob
+	// ChatResult closes an answer.
+	ChatResult = sched.Result
+	// ContextError says that a prompt leaves no room for an answer in the context.
+	ContextError = sched.ContextError
+)
 
 // Score is the loss of one example under a model.
 type Score struct {

@@ -1,0 +1,70 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"syscall"
+
+	"cloister/lora/train"
+)
+
+// ChildTrainer is the Trainer in a worker process of the same binary. The
+// examples go through the worker's standard input and never into a file.
+type ChildTrainer struct {
+	// Exe is the command line that runs ServeTrain on its standard input and output.
+	Exe []string
+}
+
+var _ Trainer = ChildTrainer{}
+
+// Train implements Trainer. When the worker dies, the error wraps
+// ErrWorkerDied, and the same request resumes from the last checkpoint.
+func (t ChildTrainer) Train(ctx context.Context, req train.Request, emit func(train.Event)) (train.Result, error) {
+	cmd := command(t.Exe)
+	last := new(tail)
+	cmd.Stderr = last
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		return train.Result{}, err
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		return train.Result{}, err
+	}
+	if err := cmd.Start(); err != nil {
+		return train.Result{}, fmt.Errorf("cannot start a training worker: %w", err)
+	}
+	stopped := context.AfterFunc(ctx, func() { _ = cmd.Process.Signal(syscall.SIGTERM) })
+	defer stopped()
+	go func() { _ = writeLine(stdin, req) }() // stdin stays open: its end would stop the worker
+	res, err := readTraining(stdout, emit)
+	_, _ = io.Copy(io.Discard, stdout)
+	_ = stdin.Close()
+	_ = cmd.Wait()
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return res, fmt.Errorf("training: %w: %s", ErrWorkerDied, last)
+	}
+	return res, err
+}
+
+// readTraining reads the worker's lines until the one that closes the job.
+func readTraining(r io.Reader, emit func(train.Event)) (train.Result, error) {
+	dec := json.NewDecoder(r)
+	for {
+		var line trainLine
+		if err := dec.Decode(&line); err != nil {
+			return train.Result{}, err
+		}
+		switch {
+		case line.Error != nil:
+			return train.Result{}, line.Error.err()
+		case line.Result != nil:
+			return *line.Result, nil
+		case line.Event != nil && emit != nil:
+			emit(*line.Event)
+		}
+	}
+}

@@ -1,0 +1,103 @@
+package engine
+
+import (
+	"errors"
+
+	"cloister/llama/chat"
+	"cloister/lora/train"
+)
+
+// The worker's protocol: HTTP over a Unix socket in a folder that only its
+// owner may enter. Requests are JSON; Chat answers a stream of JSON lines, the
+// others one line. A line that closes a request holds a result or an error.
+
+// inferConfig is what a new inference worker reads from its standard input.
+type inferConfig struct {
+	Model   string  `json:"model"`
+	Socket  string  `json:"socket"`
+	Options Options `json:"options"`
+}
+
+// chatLine is a line of Chat's answer.
+type chatLine struct {
+	Chunk  *Chunk      `json:"chunk,omitempty"`
+	Result *ChatResult `json:"result,omitempty"`
+	Error  *wireError  `json:"error,omitempty"`
+}
+
+// reply is the answer of the other methods.
+type reply[T any] struct {
+	Result T          `json:"result"`
+	Error  *wireError `json:"error,omitempty"`
+}
+
+type countRequest struct {
+	Messages []chat.Message `json:"messages"`
+}
+
+type scoreRequest struct {
+	Adapter  string         `json:"adapter"`
+	Messages []chat.Message `json:"messages"`
+}
+
+type adapterRequest struct {
+	Name string `json:"name"`
+	Path string `json:"path,omitempty"`
+}
+
+// trainLine is a line of a training worker's standard output.
+type trainLine struct {
+	Event  *train.Event  `json:"event,omitempty"`
+	Result *train.Result `json:"result,omitempty"`
+	Error  *wireError    `json:"error,omitempty"`
+}
+
+// wireError carries an error across the border so that errors.Is and errors.As
+// find on the other side what they would have found on this one.
+type wireError struct {
+	Kind    string        `json:"kind,omitempty"`
+	Message string        `json:"message"`
+	Context *ContextError `json:"context,omitempty"`
+}
+
+// kinds of errors that callers tell apart.
+var kinds = map[string]error{
+	"closed":     ErrClosed,
+	"no-adapter": ErrNoAdapter,
+	"diverged":   train.ErrDiverged,
+	"stopped":    train.ErrStopped,
+}
+
+func toWire(err error) *wireError {
+	w := &wireError{Message: err.Error()}
+	if errors.As(err, &w.Context) {
+		return w
+	}
+	for kind, sentinel := range kinds {
+		if errors.Is(err, sentinel) {
+			w.Kind = kind
+		}
+	}
+	return w
+}
+
+func (w *wireError) err() error {
+	switch {
+	case w == nil:
+		return nil
+	case w.Context != nil:
+		return w.Context
+	case kinds[w.Kind] != nil:
+		return &remoteError{w.Message, kinds[w.Kind]}
+	}
+	return errors.New(w.Message)
+}
+
+// remoteError has the worker's words and the sentinel that they stood for.
+type remoteError struct {
+	message  string
+	sentinel error
+}
+
+func (e *remoteError) Error() string { return e.message }
+func (e *remoteError) Unwrap() error { return e.sentinel }

@@ -1,0 +1,143 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+
+	"cloister/lora/train"
+)
+
+// ServeInfer is the whole life of an inference worker: it reads its
+// configuration from in, loads the model, says "ready" on out and serves until
+// in ends, which it does when the parent closes it or dies.
+func ServeInfer(in io.Reader, out io.Writer) error {
+	dec := json.NewDecoder(in)
+	var cfg inferConfig
+	if err := dec.Decode(&cfg); err != nil {
+		return fmt.Errorf("worker configuration: %w", err)
+	}
+	e, err := OpenLocal(cfg.Model, cfg.Options)
+	if err != nil {
+		return writeLine(out, reply[string]{Error: toWire(err)})
+	}
+	l, err := net.Listen("unix", cfg.Socket)
+	if err != nil {
+		_ = e.Close()
+		return writeLine(out, reply[string]{Error: toWire(err)})
+	}
+	srv := &http.Server{Handler: handler(e)}
+	go func() {
+		_, _ = io.Copy(io.Discard, io.MultiReader(dec.Buffered(), in))
+		_ = e.Close()
+		_ = srv.Close()
+	}()
+	if err := writeLine(out, reply[string]{Result: "ready"}); err != nil {
+		return err
+	}
+	if err := srv.Serve(l); err != http.ErrServerClosed {
+		return err
+	}
+	return nil
+}
+
+func writeLine(w io.Writer, v any) error { return json.NewEncoder(w).Encode(v) }
+
+// handler serves an Engine over the protocol.
+func handler(e Engine) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /chat", func(w http.ResponseWriter, r *http.Request) { serveChat(e, w, r) })
+	mux.HandleFunc("POST /info", method(func(ctx context.Context, _ struct{}) (Info, error) { return e.Info(ctx) }))
+	mux.HandleFunc("POST /count", method(func(ctx context.Context, q countRequest) (int, error) {
+		return e.CountTokens(ctx, q.Messages)
+	}))
+	mux.HandleFunc("POST /score", method(func(ctx context.Context, q scoreRequest) (Score, error) {
+		return e.Score(ctx, q.Adapter, q.Messages)
+	}))
+	mux.HandleFunc("POST /load", method(func(ctx context.Context, q adapterRequest) (struct{}, error) {
+		return struct{}{}, e.LoadAdapter(ctx, q.Name, q.Path)
+	}))
+	mux.HandleFunc("POST /unload", method(func(ctx context.Context, q adapterRequest) (struct{}, error) {
+		return struct{}{}, e.UnloadAdapter(ctx, q.Name)
+	}))
+	return mux
+}
+
+// method wraps a call that answers once.
+func method[Q, A any](call func(context.Context, Q) (A, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		var q Q
+		var out reply[A]
+		err := json.NewDecoder(r.Body).Decode(&q)
+		if err == nil {
+			out.Result, err = call(r.Context(), q)
+		}
+		if err != nil {
+			out.Error = toWire(err)
+		}
+		_ = writeLine(w, out)
+	}
+}
+
+func serveChat(e Engine, w http.ResponseWriter, r *http.Request) {
+	var req ChatRequest
+	if err := json.NewDecoder(r.Body).Decode(&req); err != nil {
+		_ = writeLine(w, chatLine{Error: toWire(err)})
+		return
+	}
+	flush := http.NewResponseController(w).Flush
+	res, err := e.Chat(r.Context(), req, func(c Chunk) error {
+		if err := writeLine(w, chatLine{Chunk: &c}); err != nil {
+			return err
+		}
+		return flush()
+	})
+	if err != nil {
+		_ = writeLine(w, chatLine{Error: toWire(err)})
+		return
+	}
+	_ = writeLine(w, chatLine{Result: &res})
+}
+
+// trainNice is the priority of a training worker: chat stays responsive beside it.
+const trainNice = 10
+
+// ServeTrain is the whole life of a training worker: it reads one request from
+// in, writes events and the result to out, and stops at the next step, after a
+// checkpoint, when it gets SIGTERM or in ends because the parent died.
+func ServeTrain(in io.Reader, out io.Writer) error {
+	_ = syscall.Setpriority(syscall.PRIO_PROCESS, 0, trainNice)
+	dec := json.NewDecoder(in)
+	var req train.Request
+	if err := dec.Decode(&req); err != nil {
+		return fmt.Errorf("training request: %w", err)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	defer stop()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		_, _ = io.Copy(io.Discard, io.MultiReader(dec.Buffered(), in))
+		cancel()
+	}()
+	var mu sync.Mutex
+	send := func(l trainLine) {
+		mu.Lock()
+		defer mu.Unlock()
+		_ = writeLine(out, l)
+	}
+	res, err := train.Run(ctx, req, func(e train.Event) { send(trainLine{Event: &e}) })
+	if err != nil {
+		send(trainLine{Error: toWire(err)})
+		return nil
+	}
+	send(trainLine{Result: &res})
+	return nil
+}

@@ -1,0 +1,155 @@
+package pii
+
+import (
+	"sync"
+	"unicode/utf8"
+)
+
+// class is the kind of a normalised rune, all that most matchers look at.
+type class uint8
+
+const (
+	cOther   class = iota // punctuation and symbols
+	cSpace                // space and tab
+	cNewline              // line breaks
+	cDigit                // 0-9
+	cUpper                // A-Z and other upper-case Latin letters
+	cLower                // a-z, other Latin letters without case or in lower case
+	cHangul               // syllables
+	cHan                  // Chinese characters
+	cLetter               // letters of other scripts
+	cToken                // a mask token, one rune long
+)
+
+func (c class) latin() bool { return c == cUpper || c == cLower }
+func (c class) word() bool  { return c >= cDigit && c <= cLetter }
+func (c class) blank() bool { return c == cSpace || c == cNewline }
+
+// doc is one text, normalised, with what the scan found in it. Positions of
+// matchers are indexes into r; only the last step goes back to bytes.
+type doc struct {
+	text string
+	r    []rune
+	cls  []class
+	off  []uint32 // byte offset in text where r[i] begins
+	ends []uint32 // byte offset where r[i] ends; empty when every r[i] is one source rune
+
+	soft   []int32 // indexes before which an invisible character was dropped
+	groups []group // digit groups, in order
+	split  []group // groups again, cut at the places in soft
+	ats    []int32 // indexes of '@'
+	marks  []int32 // indexes of ':' and '.', for URLs and addresses of machines
+	words  []word  // runs of letters
+	hits   []hit   // words of the lexicon, none inside another, in order
+
+	cands []cand
+	taken []bool
+}
+
+// group is a run of digits, r[start:end].
+type group struct {
+	start, end int32
+	sep        sepKind // what stands between this group and the next one of the list
+}
+
+func (g group) len() int { return int(g.end - g.start) }
+
+// word is a run of letters of one script, r[start:end].
+type word struct {
+	start, end int32
+	hangul     bool
+}
+
+// hit is a word of the lexicon at r[start:end].
+type hit struct {
+	start, end int32
+	kind       kind
+}
+
+// cand is a proposal of a recogniser.
+type cand struct {
+	start, end int
+	entity     string
+	score      float64
+	recogniser string
+	evidence   string
+	rank       int // place of the recogniser in the table
+}
+
+var docs = sync.Pool{New: func() any { return new(doc) }}
+
+func newDoc(text string) *doc {
+	d := docs.Get().(*doc)
+	d.reset(text)
+	d.normalise()
+	return d
+}
+
+func (d *doc) reset(text string) {
+	d.text = text
+	d.r, d.cls, d.off, d.ends = d.r[:0], d.cls[:0], d.off[:0], d.ends[:0]
+	d.soft, d.groups, d.split, d.ats, d.marks = d.soft[:0], d.groups[:0], d.split[:0], d.ats[:0], d.marks[:0]
+	d.words, d.hits, d.cands = d.words[:0], d.hits[:0], d.cands[:0]
+}
+
+// free gives the work space back. A doc of a huge text is left to the collector.
+func (d *doc) free() {
+	d.text = ""
+	clear(d.r) // no text outlives the call
+	if cap(d.r) <= 1<<20 {
+		docs.Put(d)
+	}
+}
+
+// at returns r[i], or 0 outside of the text.
+func (d *doc) at(i int) rune {
+	if i < 0 || i >= len(d.r) {
+		return 0
+	}
+	return d.r[i]
+}
+
+// class returns cls[i], or cNewline outside of the text.
+func (d *doc) class(i int) class {
+	if i < 0 || i >= len(d.cls) {
+		return cNewline
+	}
+	return d.cls[i]
+}
+
+// byteStart returns where r[i] begins in the original text.
+func (d *doc) byteStart(i int) int { return int(d.off[i]) }
+
+// byteEnd returns where r[i-1] ends in the original text.
+func (d *doc) byteEnd(i int) int {
+	if len(d.ends) > 0 {
+		return int(d.ends[i-1])
+	}
+	o := int(d.off[i-1])
+	if d.cls[i-1] == cToken {
+		return o + tokenLen(d.text[o:])
+	}
+	_, n := utf8.DecodeRuneInString(d.text[o:])
+	return o + n
+}
+
+// add records a proposal for r[start:end].
+func (d *doc) add(rec *recogniser, start, end int, score float64, evidence string) {
+	d.cands = append(d.cands, cand{
+		start: start, end: end, entity: rec.entity, score: min(score, 1),
+		recogniser: rec.name, evidence: evidence, rank: rec.rank,
+	})
+}
+
+// slice returns the normalised text r[start:end].
+func (d *doc) slice(start, end int) string { return string(d.r[start:end]) }
+
+// takenBuffer returns one cleared flag for each rune.
+func (d *doc) takenBuffer() []bool {
+	if cap(d.taken) < len(d.r) {
+		d.taken = make([]bool, len(d.r)+len(d.r)/4)
+	}
+	d.taken = d.taken[:len(d.r)]
+	clear(d.taken)
+	return d.taken
+}

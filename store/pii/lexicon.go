@@ -1,0 +1,114 @@
+package pii
+
+import (
+	"embed"
+	"fmt"
+	"strings"
+	"sync"
+)
+
+//go:embed data/*.txt
+var data embed.FS
+
+// kind is a set of meanings of a word of the lexicon.
+type kind uint64
+
+// The kinds, one bit each, in the names that data/labels.txt uses.
+const (
+	kRRN kind = 1 << iota
+	kFRN
+	kBRN
+	kCRN
+	kPassport
+	kDriver
+	kPhone
+	kEmail
+	kCard
+	kBank
+	kBankName
+	kInsurance
+	kPlate
+	kCase
+	kRecord
+	kLicense
+	kSSN
+	kIBAN
+	kIP
+	kDOB
+	kDate
+	kNotID
+)
+
+// kindNames are the section names of data/labels.txt.
+var kindNames = map[string]kind{
+	"RRN": kRRN, "FRN": kFRN, "BRN": kBRN, "CRN": kCRN, "PASSPORT": kPassport,
+	"DRIVER": kDriver, "PHONE": kPhone, "EMAIL": kEmail, "CARD": kCard, "BANK": kBank,
+	"BANKNAME": kBankName, "INSURANCE": kInsurance, "PLATE": kPlate, "CASE": kCase,
+	"RECORD": kRecord, "LICENSE": kLicense, "SSN": kSSN, "IBAN": kIBAN, "IP": kIP,
+	"DOB": kDOB, "DATE": kDate, "NOTID": kNotID,
+}
+
+// lexicon returns the words that all texts are scanned for.
+var lexicon = sync.OnceValue(func() *automatonOfWords {
+	words := make(map[string]kind)
+	for _, line := range dataLines("labels.txt") {
+		name, list, ok := strings.Cut(line, ":")
+		k, known := kindNames[name]
+		if !ok || !known {
+			panic(fmt.Sprintf("store/pii: labels.txt: a line begins with %q, want a kind and a colon", name))
+		}
+		for w := range strings.SplitSeq(list, "|") {
+			if w = strings.TrimSpace(w); w != "" {
+				words[w] |= k
+			}
+		}
+	}
+	return &automatonOfWords{newAutomaton(words)}
+})
+
+// dataLines returns the lines of an embedded file without comments and empty lines.
+func dataLines(name string) []string {
+	raw, err := data.ReadFile("data/" + name)
+	if err != nil {
+		panic(err) // the file is part of the program
+	}
+	var lines []string
+	for line := range strings.Lines(string(raw)) {
+		if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
+			lines = append(lines, line)
+		}
+	}
+	return lines
+}
+
+type automatonOfWords struct{ *automaton }
+
+// scan fills d.hits: words of the lexicon, the longest where one lies inside
+// another. A word that begins or ends with a Latin letter must not have another
+// beside it, so that "public" does not count as "lic".
+func (a automatonOfWords) scan(d *doc) {
+	state := int32(0)
+	for i, r := range d.r {
+		var s uint16
+		if r <= 0xFFFF {
+			s = a.symbol[r]
+		}
+		if s == 0 {
+			state = 0
+			continue
+		}
+		state = a.step(state, s)
+		o := a.out[state]
+		if o.length == 0 {
+			continue
+		}
+		start, end := i+1-int(o.length), i+1
+		if d.cls[start].latin() && d.class(start-1).latin() || d.cls[i].latin() && d.class(end).latin() {
+			continue
+		}
+		for len(d.hits) > 0 && int(d.hits[len(d.hits)-1].start) >= start {
+			d.hits = d.hits[:len(d.hits)-1]
+		}
+		d.hits = append(d.hits, hit{int32(start), int32(end), o.kind})
+	}
+}

@@ -1,0 +1,287 @@
+package ingest
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/csv"
+	"errors"
+	"io"
+	"strings"
+
+	"github.com/xuri/excelize/v2"
+)
+
+// headerRows is how many rows at the start are searched for the header: tables
+// often have a title above it.
+const headerRows = 10
+
+// maxXLSX is the largest XLSX file that is read, packed and unpacked, in bytes.
+const (
+	maxXLSX         = 64 << 20
+	maxXLSXUnpacked = 512 << 20
+)
+
+// cells is one row of a table.
+type cells struct {
+	values    []string
+	row, line int
+}
+
+func (c cells) empty() bool {
+	for _, v := range c.values {
+		if strings.TrimSpace(v) != "" {
+			return false
+		}
+	}
+	return true
+}
+
+// readTable makes records of rows; next returns io.EOF after the last.
+func (rd *reader) readTable(next func() (cells, error)) error {
+	cols, width, err := rd.header(next)
+	if err != nil {
+		return err
+	}
+	for {
+		c, err := next()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		for len(c.values) > width && strings.TrimSpace(c.values[len(c.values)-1]) == "" {
+			c.values = c.values[:len(c.values)-1]
+		}
+		if len(c.values) > width {
+			return rd.fail(c.row, c.line, "", "the row has %d fields and the header %d; a text that holds the delimiter must stand in quotes", len(c.values), width)
+		}
+		if err := rd.emit(rd.record(c, cols)); err != nil {
+			return err
+		}
+	}
+}
+
+// header reads up to the header and returns the columns and their number.
+func (rd *reader) header(next func() (cells, error)) (columns, int, error) {
+	var first cells
+	complaint := ""
+	for range headerRows {
+		c, err := next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return columns{}, 0, err
+		}
+		if c.empty() {
+			continue
+		}
+		cols, msg := resolve(c.values, rd.o)
+		if msg == "" {
+			return cols, len(c.values), nil
+		}
+		if complaint == "" {
+			first, complaint = c, msg
+		}
+	}
+	if complaint == "" {
+		return columns{}, 0, rd.fail(0, 0, "", "there are no rows in it")
+	}
+	return columns{}, 0, rd.fail(first.row, first.line, "", "%s", complaint)
+}
+
+func (rd *reader) record(c cells, cols columns) Record {
+	at := func(i int) string {
+		if i < 0 || i >= len(c.values) {
+			return ""
+		}
+		return c.values[i]
+	}
+	rec := Record{
+		Row: c.row, Line: c.line,
+		System: at(cols.system), Question: withContext(at(cols.question), at(cols.context)), Answer: at(cols.answer),
+	}
+	for i, name := range rd.o.Extra {
+		if rec.Extra == nil {
+			rec.Extra = make(map[string]string, len(rd.o.Extra))
+		}
+		rec.Extra[name] = at(cols.extra[i])
+	}
+	return rec
+}
+
+// withContext joins an instruction and its input, as Alpaca's files have them.
+func withContext(question, context string) string {
+	if strings.TrimSpace(context) == "" {
+		return question
+	}
+	return question + "\n\n" + context
+}
+
+// readCSV reads delimited text.
+func (rd *reader) readCSV(in *bufio.Reader) error {
+	head, err := in.Peek(window)
+	if err != nil && err != io.EOF {
+		return err
+	}
+	limit := &limited{r: in, allowed: int64(rd.o.MaxRecord) + window}
+	cr := csv.NewReader(limit)
+	cr.FieldsPerRecord = -1
+	cr.Comma = rd.o.Delimiter
+	if cr.Comma == 0 {
+		cr.Comma = delimiter(head, rd.o)
+	}
+	cr.TrimLeadingSpace = cr.Comma != '\t'
+	row, nextLine := 0, 1
+	return rd.readTable(func() (cells, error) {
+		limit.allowed = cr.InputOffset() + int64(rd.o.MaxRecord) + window
+		values, err := cr.Read()
+		if err != nil {
+			return cells{}, rd.csvError(err, row+1, nextLine)
+		}
+		line, _ := cr.FieldPos(0)
+		row += 1 + line - nextLine // empty lines are rows of a spreadsheet, too
+		last := len(values) - 1
+		end, _ := cr.FieldPos(last)
+		nextLine = end + strings.Count(values[last], "\n") + 1
+		return cells{values, row, line}, nil
+	})
+}
+
+func (rd *reader) csvError(err error, row, line int) error {
+	var parse *csv.ParseError
+	switch {
+	case errors.Is(err, errLimit):
+		return rd.tooLarge(row, line)
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return err
+	case !errors.As(err, &parse):
+		return err
+	case errors.Is(err, csv.ErrQuote):
+		return rd.fail(row, parse.StartLine, "", "a quoted field does not end where it should (line %d); write a quote inside a field as two quotes", parse.Line)
+	case errors.Is(err, csv.ErrBareQuote):
+		return rd.fail(row, parse.StartLine, "", "a quote stands inside a field without quotes (line %d); put the field in quotes and double the quote", parse.Line)
+	default:
+		return rd.fail(row, parse.StartLine, "", "the line is not valid CSV")
+	}
+}
+
+// delimiter chooses among comma, semicolon and tab: the one under which the
+// header is understood, else the one that the first line has most of.
+func delimiter(head []byte, o Options) rune {
+	best, most := ',', 0
+	for _, d := range []rune{',', ';', '\t'} {
+		cr := csv.NewReader(bytes.NewReader(head))
+		cr.Comma, cr.FieldsPerRecord, cr.LazyQuotes = d, -1, true
+		cr.TrimLeadingSpace = d != '\t'
+		for range headerRows {
+			names, err := cr.Read()
+			if err != nil {
+				break
+			}
+			if _, msg := resolve(names, o); msg == "" {
+				return d
+			}
+			if len(names) > most+1 {
+				best, most = d, len(names)-1
+			}
+		}
+	}
+	return best
+}
+
+// limited reads up to a moving bound: what stops a quote that is never closed
+// from drawing a whole file into memory.
+type limited struct {
+	r       io.Reader
+	allowed int64 // bytes from the start
+	read    int64
+}
+
+var errLimit = errors.New("record too large")
+
+func (l *limited) Read(p []byte) (int, error) {
+	if l.read >= l.allowed {
+		return 0, errLimit
+	}
+	n, err := l.r.Read(p[:min(int64(len(p)), l.allowed-l.read)])
+	l.read += int64(n)
+	return n, err
+}
+
+// readXLSX reads one sheet of a workbook, row by row.
+func (rd *reader) readXLSX(in io.Reader) error {
+	data, err := io.ReadAll(io.LimitReader(in, maxXLSX+1))
+	if err != nil {
+		return err
+	}
+	if len(data) > maxXLSX {
+		return rd.fail(0, 0, "", "the file is larger than %d MiB; save it as CSV, which has no such limit", maxXLSX>>20)
+	}
+	// Both limits equal: above the second, excelize would unpack into plain
+	// files on disk.
+	book, err := excelize.OpenReader(bytes.NewReader(data), excelize.Options{
+		UnzipSizeLimit: maxXLSXUnpacked, UnzipXMLSizeLimit: maxXLSXUnpacked,
+	})
+	if err != nil {
+		return &Error{File: rd.file, Msg: "the workbook cannot be read; save it anew as .xlsx without a password, or as CSV", Err: err}
+	}
+	defer func() { _ = book.Close() }() // nothing was written
+	sheets := book.GetSheetList()
+	if rd.o.Sheet != "" {
+		if i, err := book.GetSheetIndex(rd.o.Sheet); err != nil || i < 0 {
+			return rd.fail(0, 0, "", "there is no sheet %q; it has: %s", rd.o.Sheet, newResolver(sheets).list())
+		}
+		sheets = []string{rd.o.Sheet}
+	}
+	for _, sheet := range sheets {
+		used, err := rd.readSheet(book, sheet)
+		if used || err != nil {
+			return err
+		}
+	}
+	return rd.fail(0, 0, "", "there are no rows in it")
+}
+
+// readSheet reads a sheet; used is false if it has no rows.
+func (rd *reader) readSheet(book *excelize.File, sheet string) (used bool, err error) {
+	rows, err := book.Rows(sheet)
+	if err != nil {
+		return false, &Error{File: rd.file, Msg: "a sheet of the workbook cannot be read; save it anew, or as CSV", Err: err}
+	}
+	defer func() { _ = rows.Close() }()
+	row := 0
+	next := func() (cells, error) {
+		for rows.Next() {
+			row++
+			values, err := rows.Columns()
+			if err != nil {
+				return cells{}, &Error{File: rd.file, Row: row, Msg: "the row cannot be read; save the workbook anew, or as CSV", Err: err}
+			}
+			if len(values) == 0 {
+				continue
+			}
+			return cells{values: values, row: row}, nil
+		}
+		if err := rows.Error(); err != nil {
+			return cells{}, &Error{File: rd.file, Row: row, Msg: "the sheet cannot be read; save the workbook anew, or as CSV", Err: err}
+		}
+		return cells{}, io.EOF
+	}
+	first, err := next()
+	if err == io.EOF {
+		return false, nil
+	}
+	if err != nil {
+		return true, err
+	}
+	pending := true
+	return true, rd.readTable(func() (cells, error) {
+		if pending {
+			pending = false
+			return first, nil
+		}
+		return next()
+	})
+}

@@ -1,0 +1,184 @@
+// Package admin holds the wire types of Cloister's own API, under /admin: what
+// the command line asks the appliance over its control socket. Records of the
+// store travel as they are (package store has their JSON names); this package
+// has what is not a record. Package api serves these routes and package client
+// calls them.
+//
+// Answers that take long are streams of JSON lines: JobLine and EvaluateLine.
+// A line without any field is a sign of life.
+package admin
+
+import (
+	"time"
+
+	"cloister/appliance/openai"
+	"cloister/lora/train"
+	"cloister/store"
+)
+
+// Status describes the running appliance: GET /admin/status.
+type Status struct {
+	Version   string    `json:"version"`
+	PID       int       `json:"pid"`
+	Home      string    `json:"home"`
+	Listen    string    `json:"listen,omitempty"` // HOST:PORT, empty when only the control socket is served
+	StartedAt time.Time `json:"started_at"`
+	// Loaded names the base models whose engines run now.
+	Loaded   []string  `json:"loaded"`
+	Running  []string  `json:"running_jobs"` // ids of jobs that have not ended, oldest first
+	Releases []Release `json:"releases"`
+}
+
+// Release is an alias with the release that serves under it and the earlier
+// ones: GET /admin/releases.
+type Release struct {
+	Alias   store.Alias     `json:"alias"`
+	Current store.Release   `json:"current"`
+	History []store.Release `json:"history,omitempty"` // newest first, the current one included
+}
+
+// ImportModel asks for a GGUF file on the appliance's machine to be added as a
+// base model: POST /admin/models.
+type ImportModel struct {
+	Path string `json:"path"`           // absolute
+	Name string `json:"name,omitempty"` // empty: from the file's own metadata
+	Copy bool   `json:"copy,omitempty"` // copy it into the data directory; otherwise the file must stay where it is
+}
+
+// ImportDataset says how to read a raw file into a new version of a dataset:
+// the part "options" of POST /admin/datasets; the part "file" follows with the
+// bytes.
+type ImportDataset struct {
+	Name           string   `json:"name"`
+	FileName       string   `json:"file_name"`
+	Format         string   `json:"format,omitempty"` // empty: by name and content
+	QuestionColumn string   `json:"question_column,omitempty"`
+	AnswerColumn   string   `json:"answer_column,omitempty"`
+	SystemColumn   string   `json:"system_column,omitempty"`
+	Encoding       string   `json:"encoding,omitempty"` // empty: detected
+	Sheet          string   `json:"sheet,omitempty"`    // of a workbook; empty: the first
+	System         string   `json:"system,omitempty"`   // system prompt that every example gets
+	Allow          []string `json:"allow,omitempty"`    // values that stay unmasked
+	KeepHTML       bool     `json:"keep_html,omitempty"`
+}
+
+// Dataset is a dataset with its versions, oldest first: GET /admin/datasets/{name}.
+type Dataset struct {
+	store.Dataset
+	Versions []store.Version `json:"versions"`
+}
+
+// TrainOn names what is trained on, and how: the body of POST /admin/jobs and,
+// without Suffix and Metadata, of POST /admin/estimate.
+type TrainOn struct {
+	Model           string                `json:"model"`
+	Dataset         string                `json:"dataset"`
+	Version         int                   `json:"version,omitempty"` // 0: the newest
+	Suffix          string                `json:"suffix,omitempty"`
+	Hyperparameters train.Hyperparameters `json:"hyperparameters"`
+	Metadata        map[string]string     `json:"metadata,omitempty"`
+}
+
+// JobLine is one line of GET /admin/jobs/{id}/follow: an event, or, as the
+// last line, the job in its final state. Error ends a stream that broke.
+type JobLine struct {
+	Event *store.Event  `json:"event,omitempty"`
+	Job   *store.Job    `json:"job,omitempty"`
+	Error *openai.Error `json:"error,omitempty"`
+}
+
+// Evaluate asks for a comparison of a model with a baseline: POST
+// /admin/evaluations. Held-out data is a split of a dataset version or, when
+// Dataset is empty, a CSV file with question,expected[,human_score] columns
+// that is sent along.
+type Evaluate struct {
+	Model    string      `json:"model"`
+	Baseline string      `json:"baseline,omitempty"` // empty: the model's own base
+	Dataset  string      `json:"dataset,omitempty"`
+	Version  int         `json:"version,omitempty"` // 0: the newest
+	Split    store.Split `json:"split,omitempty"`   // empty: test
+	FileName string      `json:"file_name,omitempty"`
+	Limit    int         `json:"limit,omitempty"` // at most so many examples; 0: all
+}
+
+// EvaluateLine is one line of the answer to Evaluate: progress, and at last
+// the evaluation. Error ends a stream that broke.
+type EvaluateLine struct {
+	Done       int               `json:"done,omitempty"`
+	Total      int               `json:"total,omitempty"`
+	Evaluation *store.Evaluation `json:"evaluation,omitempty"`
+	Error      *openai.Error     `json:"error,omitempty"`
+}
+
+// Deploy puts a model behind an alias: POST /admin/deploy. The gate may refuse
+// with code "gate_refused"; Force overrides it and is recorded.
+type Deploy struct {
+	Model string `json:"model"`
+	Alias string `json:"alias"`
+	Force bool   `json:"force,omitempty"`
+}
+
+// Rollback makes the release before the current one serve again: POST /admin/rollback.
+type Rollback struct {
+	Alias string `json:"alias"`
+}
+
+// FeedbackItem is a judgement beside the answer that it judges. Its texts are
+// masked. Answer is nil when the answer is no longer kept.
+type FeedbackItem struct {
+	store.Feedback
+	Answer *store.Answer `json:"answer,omitempty"`
+}
+
+// FeedbackReport sums up judgements: GET /admin/feedback/report?since=…&worst=….
+type FeedbackReport struct {
+	Since       time.Time      `json:"since"`
+	Ratings     map[int]int    `json:"ratings"` // number of judgements by rating, 1 to 5
+	Mean        float64        `json:"mean"`    // of the ratings given; 0 when there are none
+	Corrections int            `json:"corrections"`
+	Pending     int            `json:"pending"` // corrections that no dataset has taken up
+	Worst       []FeedbackItem `json:"worst"`   // lowest rating first
+}
+
+// FeedbackImported says what came of a file of ratings: POST /admin/feedback/import.
+type FeedbackImported struct {
+	Imported int `json:"imported"`
+}
+
+// ApplyFeedback makes a new version of a dataset with the corrections that
+// wait: POST /admin/feedback/apply.
+type ApplyFeedback struct {
+	Dataset string `json:"dataset"`
+}
+
+// FeedbackApplied is the answer to ApplyFeedback.
+type FeedbackApplied struct {
+	Version     store.Version `json:"version"`
+	Corrections int           `json:"corrections"` // taken up
+}
+
+// NewKey asks for an API key: POST /admin/keys.
+type NewKey struct {
+	Role  string `json:"role"` // "admin", "trainer" or "user"
+	Label string `json:"label,omitempty"`
+}
+
+// Key is an API key without its hash. Secret is set once, in the answer to NewKey.
+type Key struct {
+	ID        string    `json:"id"`
+	Role      string    `json:"role"`
+	Label     string    `json:"label,omitempty"`
+	CreatedAt time.Time `json:"created_at"`
+	Secret    string    `json:"secret,omitempty"`
+}
+
+// Check is the result of a check of the store: POST /admin/check.
+type Check struct {
+	OK       bool     `json:"ok"`
+	Problems []string `json:"problems"` // a sentence each
+}
+
+// List wraps a list of records.
+type List[T any] struct {
+	Data []T `json:"data"` // never nil
+}

@@ -1,0 +1,247 @@
+package client
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"cloister/appliance/admin"
+	"cloister/appliance/openai"
+	"cloister/store"
+)
+
+// Status describes the running appliance.
+func (c *Client) Status(ctx context.Context) (admin.Status, error) {
+	return get[admin.Status](ctx, c, "/admin/status")
+}
+
+// Shutdown asks the appliance to stop. It returns once the request is accepted.
+func (c *Client) Shutdown(ctx context.Context) error {
+	return c.call(ctx, http.MethodPost, "/admin/shutdown", nil, nil)
+}
+
+// Check verifies every reference in the store.
+func (c *Client) Check(ctx context.Context) (admin.Check, error) {
+	return post[admin.Check](ctx, c, "/admin/check", nil)
+}
+
+// Models lists every name that can be used as a model: bases, adapters, aliases.
+func (c *Client) Models(ctx context.Context) ([]openai.Model, error) {
+	out, err := get[openai.List[openai.Model]](ctx, c, "/v1/models")
+	return out.Data, err
+}
+
+// BaseModels lists the imported GGUF files.
+func (c *Client) BaseModels(ctx context.Context) ([]store.BaseModel, error) {
+	out, err := get[admin.List[store.BaseModel]](ctx, c, "/admin/models")
+	return out.Data, err
+}
+
+// ImportModel adds a GGUF file of the appliance's machine as a base model.
+func (c *Client) ImportModel(ctx context.Context, in admin.ImportModel) (store.BaseModel, error) {
+	return post[store.BaseModel](ctx, c, "/admin/models", in)
+}
+
+// RemoveModel removes a base model or an adapter.
+func (c *Client) RemoveModel(ctx context.Context, name string) error {
+	return c.call(ctx, http.MethodDelete, "/admin/models/"+url.PathEscape(name), nil, nil)
+}
+
+// ImportDataset streams a raw file into a new version of a dataset.
+func (c *Client) ImportDataset(ctx context.Context, in admin.ImportDataset, file io.Reader) (store.Version, error) {
+	var out store.Version
+	resp, err := c.upload(ctx, "/admin/datasets", in, in.FileName, file)
+	if err != nil {
+		return out, err
+	}
+	return out, decode(ctx, resp, &out)
+}
+
+// Datasets lists the datasets.
+func (c *Client) Datasets(ctx context.Context) ([]store.Dataset, error) {
+	out, err := get[admin.List[store.Dataset]](ctx, c, "/admin/datasets")
+	return out.Data, err
+}
+
+// Dataset returns a dataset with its versions, reports included.
+func (c *Client) Dataset(ctx context.Context, name string) (admin.Dataset, error) {
+	return get[admin.Dataset](ctx, c, "/admin/datasets/"+url.PathEscape(name))
+}
+
+// Version returns one version of a dataset with its report; 0 means the newest.
+func (c *Client) Version(ctx context.Context, name string, number int) (store.Version, error) {
+	return get[store.Version](ctx, c, "/admin/datasets/"+url.PathEscape(name)+"/versions/"+strconv.Itoa(number))
+}
+
+// Export writes the examples of a version (0: the newest) to w as masked chat
+// JSONL; split "" means all of them.
+func (c *Client) Export(ctx context.Context, name string, number int, split store.Split, w io.Writer) error {
+	path := "/admin/datasets/" + url.PathEscape(name) + "/versions/" + strconv.Itoa(number) + "/export"
+	resp, err := c.send(ctx, http.MethodGet, query(path, "split", string(split)), "", nil)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if _, err = io.Copy(w, resp.Body); err != nil && ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return err
+}
+
+// RemoveDataset removes a dataset with all its versions.
+func (c *Client) RemoveDataset(ctx context.Context, name string) error {
+	return c.call(ctx, http.MethodDelete, "/admin/datasets/"+url.PathEscape(name), nil, nil)
+}
+
+// Tune starts a fine-tuning job.
+func (c *Client) Tune(ctx context.Context, in admin.TrainOn) (store.Job, error) {
+	return post[store.Job](ctx, c, "/admin/jobs", in)
+}
+
+// Jobs lists the newest jobs first.
+func (c *Client) Jobs(ctx context.Context, limit int) ([]store.Job, error) {
+	out, err := get[admin.List[store.Job]](ctx, c, query("/admin/jobs", "limit", number(limit)))
+	return out.Data, err
+}
+
+// Job returns a job.
+func (c *Client) Job(ctx context.Context, id string) (store.Job, error) {
+	return get[store.Job](ctx, c, "/admin/jobs/"+url.PathEscape(id))
+}
+
+// CancelJob stops a job for good.
+func (c *Client) CancelJob(ctx context.Context, id string) (store.Job, error) {
+	return post[store.Job](ctx, c, "/admin/jobs/"+url.PathEscape(id)+"/cancel", nil)
+}
+
+// FollowJob calls each for every event of a job after the sequence number
+// afterSeq, those to come included, and returns the job in its final state.
+// The job goes on when ctx ends. After an error that is not of each, follow
+// again with the last sequence number seen.
+func (c *Client) FollowJob(ctx context.Context, id string, afterSeq uint64, each func(store.Event) error) (store.Job, error) {
+	var job store.Job
+	path := query("/admin/jobs/"+url.PathEscape(id)+"/follow", "after", strconv.FormatUint(afterSeq, 10))
+	resp, err := c.send(ctx, http.MethodGet, path, "", nil)
+	if err != nil {
+		return job, err
+	}
+	err = lines(ctx, resp, func(line admin.JobLine) (bool, error) {
+		switch {
+		case line.Error != nil:
+			return true, newError(0, "", *line.Error)
+		case line.Event != nil:
+			return false, each(*line.Event)
+		case line.Job != nil:
+			job = *line.Job
+			return true, nil
+		}
+		return false, nil
+	})
+	return job, err
+}
+
+// Evaluate compares a model with a baseline and calls progress after each
+// example. file is read when in.Dataset is empty, and may be nil otherwise.
+func (c *Client) Evaluate(ctx context.Context, in admin.Evaluate, file io.Reader, progress func(done, total int)) (store.Evaluation, error) {
+	var out store.Evaluation
+	resp, err := c.upload(ctx, "/admin/evaluations", in, in.FileName, file)
+	if err != nil {
+		return out, err
+	}
+	err = lines(ctx, resp, func(line admin.EvaluateLine) (bool, error) {
+		switch {
+		case line.Error != nil:
+			return true, newError(0, "", *line.Error)
+		case line.Evaluation != nil:
+			out = *line.Evaluation
+			return true, nil
+		case line.Total > 0 && progress != nil:
+			progress(line.Done, line.Total)
+		}
+		return false, nil
+	})
+	return out, err
+}
+
+// Evaluations lists the evaluations of a model, newest first; "" means all.
+func (c *Client) Evaluations(ctx context.Context, model string) ([]store.Evaluation, error) {
+	out, err := get[admin.List[store.Evaluation]](ctx, c, query("/admin/evaluations", "model", model))
+	return out.Data, err
+}
+
+// Deploy puts a model behind an alias. When the gate refuses, CodeIs(err,
+// "gate_refused") is true and the message says why.
+func (c *Client) Deploy(ctx context.Context, in admin.Deploy) (store.Release, error) {
+	return post[store.Release](ctx, c, "/admin/deploy", in)
+}
+
+// Rollback makes the release before the current one serve again.
+func (c *Client) Rollback(ctx context.Context, alias string) (store.Release, error) {
+	return post[store.Release](ctx, c, "/admin/rollback", admin.Rollback{Alias: alias})
+}
+
+// Releases lists the aliases with their releases.
+func (c *Client) Releases(ctx context.Context) ([]admin.Release, error) {
+	out, err := get[admin.List[admin.Release]](ctx, c, "/admin/releases")
+	return out.Data, err
+}
+
+// Feedback lists the newest judgements first.
+func (c *Client) Feedback(ctx context.Context, limit int) ([]admin.FeedbackItem, error) {
+	out, err := get[admin.List[admin.FeedbackItem]](ctx, c, query("/admin/feedback", "limit", number(limit)))
+	return out.Data, err
+}
+
+// FeedbackReport sums up the judgements since a time and shows the worst answers.
+func (c *Client) FeedbackReport(ctx context.Context, since time.Time, worst int) (admin.FeedbackReport, error) {
+	return get[admin.FeedbackReport](ctx, c, query("/admin/feedback/report",
+		"since", since.UTC().Format(time.RFC3339), "worst", number(worst)))
+}
+
+// ImportFeedback reads a CSV file of ratings.
+func (c *Client) ImportFeedback(ctx context.Context, fileName string, file io.Reader) (admin.FeedbackImported, error) {
+	var out admin.FeedbackImported
+	resp, err := c.upload(ctx, "/admin/feedback/import", struct{}{}, fileName, file)
+	if err != nil {
+		return out, err
+	}
+	return out, decode(ctx, resp, &out)
+}
+
+// ApplyFeedback makes a new version of a dataset with the corrections that wait.
+func (c *Client) ApplyFeedback(ctx context.Context, dataset string) (admin.FeedbackApplied, error) {
+	return post[admin.FeedbackApplied](ctx, c, "/admin/feedback/apply", admin.ApplyFeedback{Dataset: dataset})
+}
+
+// Keys lists the API keys, without their secrets.
+func (c *Client) Keys(ctx context.Context) ([]admin.Key, error) {
+	out, err := get[admin.List[admin.Key]](ctx, c, "/admin/keys")
+	return out.Data, err
+}
+
+// AddKey makes an API key. Its secret is in the answer and nowhere else.
+func (c *Client) AddKey(ctx context.Context, in admin.NewKey) (admin.Key, error) {
+	return post[admin.Key](ctx, c, "/admin/keys", in)
+}
+
+// RemoveKey makes an API key invalid.
+func (c *Client) RemoveKey(ctx context.Context, id string) error {
+	return c.call(ctx, http.MethodDelete, "/admin/keys/"+url.PathEscape(id), nil, nil)
+}
+
+// Audit lists the newest entries of the log of who did what first.
+func (c *Client) Audit(ctx context.Context, limit int) ([]store.Audit, error) {
+	out, err := get[admin.List[store.Audit]](ctx, c, query("/admin/audit", "limit", number(limit)))
+	return out.Data, err
+}
+
+// number formats a limit; 0 leaves it to the appliance.
+func number(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return strconv.Itoa(n)
+}

@@ -1,31 +1,69 @@
 # The two commands that a fresh machine needs are `make demo` and `make test`; `make help` lists the rest.
 SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := build
 
-GO       ?= go
-TAGS     := netgo,osusergo
-LDFLAGS  := -s -w -linkmode external -extldflags "-static"
-NATIVE    = $(shell third_party/llama.sh)
-MODEL     = $(shell third_party/model.sh)
+GO      ?= go
+TAGS    := netgo,osusergo
+LDFLAGS := -s -w -linkmode external -extldflags "-static"
 
-# Archives in one link group: they refer to each other in circles.
-export CGO_CFLAGS   = -O3 -I$(NATIVE)/include
-export CGO_CXXFLAGS = -O2 -std=c++17 -I$(NATIVE)/include
-export CGO_LDFLAGS  = -L$(NATIVE)/lib
+# The folder of llama.cpp's headers and archives, in the cache outside the
+# checkout. Its name holds version and flags, so another version is another
+# key for Go's build cache.
+NATIVE = $(eval NATIVE := $$(shell third_party/llama.sh))$(NATIVE)
+MODEL  = $(eval MODEL := $$(shell third_party/model.sh))$(MODEL)
+native_env = CGO_CFLAGS="-O3 -I$(NATIVE)/include" CGO_CXXFLAGS="-O2 -std=c++17 -I$(NATIVE)/include" CGO_LDFLAGS="-L$(NATIVE)/lib"
 
-.PHONY: help
-help: ## lists the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+# Packages without native code: what the race detector watches.
+pure = ./store/... ./llama/gguf/... ./lora/eval/... ./lora/ref/... ./appliance/openai/...
 
 .PHONY: build
 build: bin/cloister ## builds bin/cloister, one static file
 
 .PHONY: bin/cloister
-bin/cloister:
-	@$(GO) build -tags $(TAGS) -ldflags '$(LDFLAGS)' -o $@ ./cmd/cloister
-	@if ldd $@ >/dev/null 2>&1; then echo "bin/cloister is not static" >&2; exit 1; fi
+bin/cloister: doctor-quiet
+	@test -d "$(NATIVE)" || { echo "the native build failed; see above" >&2; exit 1; }
+	@$(native_env) $(GO) build -trimpath -tags $(TAGS) -ldflags '$(LDFLAGS)' -o $@ ./cmd/cloister
+	@! ldd $@ >/dev/null 2>&1 || { echo "bin/cloister is not a static file" >&2; exit 1; }
+
+.PHONY: demo
+demo: build ## the main job on a real model: a clinic's CSV becomes a tuned model that answers
+	@MODEL="$(MODEL)" cmd/cloister/testdata/demo/demo.sh bin/cloister
+
+.PHONY: test
+test: build lint ## everything: lint, all tests with the real model, race detector, the Python clients
+	$(native_env) CLOISTER_TEST_MODEL="$(MODEL)" \
+		CLOISTER_PYTHON_OPENAI3="$$(. third_party/pins.sh; third_party/venv.sh openai3 $$OPENAI_3)" \
+		CLOISTER_PYTHON_OPENAI028="$$(. third_party/pins.sh; third_party/venv.sh openai028 $$OPENAI_028)" \
+		$(GO) test -p 1 -timeout 30m ./...
+	$(native_env) CLOISTER_TEST_MODEL="$(MODEL)" $(GO) test -race -timeout 20m $(pure)
+
+.PHONY: lint
+lint: ## gofmt, go vet, staticcheck
+	@bad=$$(gofmt -l appliance cmd llama lora store); test -z "$$bad" || { echo "gofmt these: $$bad" >&2; exit 1; }
+	@$(native_env) $(GO) vet ./...
+	@$(native_env) $(GO) tool staticcheck ./...
+
+.PHONY: doctor
+doctor: ## checks that this machine has the tools and says what to install
+	@third_party/doctor.sh
+
+.PHONY: doctor-quiet
+doctor-quiet:
+	@third_party/doctor.sh >/dev/null || third_party/doctor.sh
+
+.PHONY: fuzz
+fuzz: ## each fuzzer for half a minute
+	@$(native_env) third_party/fuzz.sh 30s
+
+.PHONY: clean-native
+clean-native: ## removes the native build from the cache
+	rm -rf "$${CLOISTER_CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/cloister-build}"/native-* third_party/native
 
 .PHONY: env
-env: ## prints the environment that go commands need for the native packages: eval "$$(make -s env)"
-	@printf 'export CGO_CFLAGS="%s"\nexport CGO_CXXFLAGS="%s"\nexport CGO_LDFLAGS="%s"\nexport CLOISTER_TEST_MODEL="%s"\n' \
-		'$(CGO_CFLAGS)' '$(CGO_CXXFLAGS)' '$(CGO_LDFLAGS)' '$(MODEL)'
+env: ## prints what go commands need for another native build: eval "$$(make -s env)"
+	@echo 'export $(native_env) CLOISTER_TEST_MODEL="$(MODEL)"'
+
+.PHONY: help
+help: ## lists the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16

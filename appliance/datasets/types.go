@@ -1,0 +1,74 @@
+// Package datasets makes dataset versions out of files and of feedback: seal
+// the original, ingest, clean, mask, split, store.
+//
+// A Service is safe for concurrent use. Two imports into one dataset at the
+// same time give two versions, one after the other.
+package datasets
+
+import (
+	"cloister/store/clean"
+	"cloister/store/pii"
+)
+
+// ImportRequest says how a file becomes a dataset version. It is the admin
+// API's wire type as well.
+type ImportRequest struct {
+	Name           string   `json:"name"`                      // of the dataset; a new one is made, an old one gets a version
+	FileName       string   `json:"file_name"`                 // of the original, for its format and for messages
+	Format         string   `json:"format,omitempty"`          // "csv", "xlsx", "json" or "jsonl"; empty: detected
+	QuestionColumn string   `json:"question_column,omitempty"` // empty: the common names
+	AnswerColumn   string   `json:"answer_column,omitempty"`
+	SystemColumn   string   `json:"system_column,omitempty"`
+	Encoding       string   `json:"encoding,omitempty"` // empty: detected
+	Sheet          string   `json:"sheet,omitempty"`    // of an XLSX file; empty: the first with rows
+	System         string   `json:"system,omitempty"`   // a system prompt for examples that have none
+	Allow          []string `json:"allow,omitempty"`    // values that are never masked; remembered for later imports
+	KeepHTML       bool     `json:"keep_html,omitempty"`
+	// Append adds the file's examples to those of the newest version. Without
+	// it the file is the whole new version.
+	Append bool `json:"append,omitempty"`
+}
+
+// Report is what Version.Report holds after an import, in JSON. It has no
+// texts of the data: values are shown as mask tokens.
+type Report struct {
+	Clean *clean.Report `json:"clean,omitempty"`
+	Mask  MaskReport    `json:"mask"`
+	// Splits counts examples by split.
+	Splits map[string]int `json:"splits"`
+	// Feedback is set for versions that ApplyCorrections made.
+	Feedback *FeedbackReport `json:"feedback,omitempty"`
+	// ValidationFile is set for versions that FromFiles made with one.
+	ValidationFile string   `json:"validation_file,omitempty"`
+	Warnings       []string `json:"warnings,omitempty"`
+}
+
+// MaskReport counts what was masked.
+type MaskReport struct {
+	Entities pii.Summary `json:"entities"` // findings by entity
+	Rows     int         `json:"rows"`     // examples with at least one finding
+	// Proposals are values for the allow list, most frequent first.
+	Proposals []Proposal `json:"proposals,omitempty"`
+}
+
+// Proposal is a masked value that stands in the answers to several different
+// questions, so that it is likely the institution's own: its front desk's
+// number, its doctor's name. It must then be allowed, or the tuned model will
+// answer with the token.
+type Proposal struct {
+	Token     string `json:"token"`
+	Entity    string `json:"entity"`
+	Rows      int    `json:"rows"`      // examples whose answer holds it
+	Questions int    `json:"questions"` // groups of near-duplicate questions among them
+	// Value is set by Reveal only, and never stored.
+	Value string `json:"value,omitempty"`
+}
+
+// FeedbackReport counts what ApplyCorrections did.
+type FeedbackReport struct {
+	Replaced int `json:"replaced"` // examples whose answer was corrected
+	Added    int `json:"added"`    // new examples
+	// HeldOut counts those of them that stand in the validation or test split,
+	// because their question does: they are measured on, not learnt.
+	HeldOut int `json:"held_out"`
+}

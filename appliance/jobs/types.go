@@ -1,0 +1,33 @@
+// Package jobs runs fine-tuning jobs: a durable state machine over the store.
+//
+//	validating_files → queued → running → succeeded | failed | cancelled
+//
+// Every change of state is a transaction of the store, and every step before
+// the last one can be repeated, so a job survives kill -9 at any point: the
+// next Manager finds it where it was and goes on from its checkpoint.
+//
+// A Manager runs one job at a time in one goroutine, and validates files in
+// another, so that a wrong file is reported while a long job runs. Its methods
+// are safe for concurrent use. Close stops the running job at its next step,
+// after a checkpoint, and leaves it "running" for the next start.
+package jobs
+
+import (
+	"cloister/lora/train"
+)
+
+// CreateRequest asks for a job. Either Dataset or TrainingFile is set.
+type CreateRequest struct {
+	Model          string
+	Dataset        string
+	Version        int // 0: the newest
+	TrainingFile   string
+	ValidationFile string
+	Suffix         string // 1 to 64 characters, part of the model's name
+	Hyper          train.Hyperparameters
+	Metadata       map[string]string // at most 16 pairs, keys up to 64 and values up to 512 characters
+	Seed           *int64            // 0 to 2³¹-1; nil: chosen
+	// Notes become warning events of the job, such as about a part of the
+	// request that was ignored.
+	Notes []string
+}

@@ -1,0 +1,70 @@
+// Package models turns the names that users write into models that answer:
+// release aliases, tuned adapters, base models and OpenAI's own names lead to
+// an engine, which is started on first use.
+//
+// A Registry is safe for concurrent use. It owns the engines that it starts:
+// callers use them and never close them. Close ends them all.
+package models
+
+import (
+	"errors"
+	"time"
+
+	"cloister/store"
+)
+
+// ErrUnknownModel is wrapped in errors about a name that leads to no model.
+var ErrUnknownModel = errors.New("no model has this name")
+
+// Config says how names are read.
+type Config struct {
+	// Map leads OpenAI names to local ones: bases, adapters or aliases.
+	Map map[string]string
+	// Default is the local name that unmapped OpenAI names and the empty name
+	// lead to. Empty: the only base model, if there is one.
+	Default string
+	// Org stands in the names of tuned models, "ft:<base>:<org>:…".
+	Org string
+	// Dir is where imported models are kept, usually <home>/models.
+	Dir string
+}
+
+// Resolved is what a name leads to.
+type Resolved struct {
+	Base    store.BaseModel
+	Adapter *store.Adapter // nil: the base itself
+	Alias   string         // the release alias on the way, if there was one
+}
+
+// Name is the name of the model itself: of the adapter, or else of the base.
+func (r Resolved) Name() string {
+	if r.Adapter != nil {
+		return r.Adapter.Name
+	}
+	return r.Base.Name
+}
+
+// AdapterName is what engine requests want: the adapter's name, "" for the base.
+func (r Resolved) AdapterName() string {
+	if r.Adapter != nil {
+		return r.Adapter.Name
+	}
+	return ""
+}
+
+// Kinds of an Entry.
+const (
+	KindBase       = "base"
+	KindAdapter    = "adapter"
+	KindCheckpoint = "checkpoint"
+	KindAlias      = "alias"
+)
+
+// Entry is a name that can be used as "model".
+type Entry struct {
+	Name      string    `json:"name"`
+	Kind      string    `json:"kind"`
+	Base      string    `json:"base"`   // name of the base model
+	Target    string    `json:"target"` // the model that an alias leads to now; otherwise Name
+	CreatedAt time.Time `json:"created_at"`
+}

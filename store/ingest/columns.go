@@ -27,7 +27,7 @@ var (
 // columns are the places of what a record is made of; -1: there is none.
 type columns struct {
 	question, context, answer, system int
-	extra                             []int
+	extra                             []int // of Options.extras
 }
 
 // canonical returns the form in which names are compared.
@@ -108,17 +108,28 @@ func resolve(names []string, o Options) (columns, string) {
 			c.context = at[0]
 		}
 	}
-	for _, name := range o.Extra {
+	extra, msg := r.extra(o)
+	if msg != "" {
+		return c, msg
+	}
+	c.extra = extra
+	return c, r.complain(c, o)
+}
+
+// extra finds the further columns; the place of an optional one that is not
+// there is -1.
+func (r *resolver) extra(o Options) (places []int, msg string) {
+	for i, name := range o.extras() {
 		at, msg := r.find(name, nil)
-		if at < 0 && msg == "" {
+		if at < 0 && msg == "" && i < len(o.Extra) {
 			msg = r.missing(name, "")
 		}
 		if msg != "" {
-			return c, msg
+			return nil, msg
 		}
-		c.extra = append(c.extra, at)
+		places = append(places, at)
 	}
-	return c, r.complain(c, o)
+	return places, ""
 }
 
 // complain says which of the required columns is missing.

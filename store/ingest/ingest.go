@@ -19,6 +19,7 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -64,8 +65,8 @@ type Record struct {
 	// then empty.
 	Messages []Message
 
-	// Extra holds the columns or fields named by Options.Extra, by those names;
-	// nil when none were asked for.
+	// Extra holds the columns or fields named by Options.Extra and
+	// Options.Optional, by those names; nil when there are none.
 	Extra map[string]string
 
 	// Group is empty until clean.Clean sets it: near-duplicate questions share
@@ -116,6 +117,8 @@ type Options struct {
 	// Extra names further columns or fields that Record.Extra is to hold; one
 	// that the file lacks is an error.
 	Extra []string
+	// Optional is as Extra, but what the file lacks is left out.
+	Optional []string
 	// Encoding is "utf-8", "utf-16" (with byte order mark), "utf-16le",
 	// "utf-16be", "cp949" (also "euc-kr") or "windows-1252"; empty: by byte
 	// order mark, else UTF-8 if the text is valid UTF-8, else CP949.
@@ -127,6 +130,11 @@ type Options struct {
 	// MaxRecord is the largest record accepted, in bytes of UTF-8 text; 0 means
 	// DefaultMaxRecord.
 	MaxRecord int
+}
+
+// extras names all further columns: those that must be there first.
+func (o Options) extras() []string {
+	return append(slices.Clip(o.Extra), o.Optional...)
 }
 
 // DefaultMaxRecord is the largest record that is read unless Options say

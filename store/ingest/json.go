@@ -249,16 +249,20 @@ func (rd *reader) object(obj map[string]json.RawMessage, row, line int) error {
 }
 
 func (rd *reader) extra(obj map[string]json.RawMessage, names []string, at []int, row, line int) (map[string]string, error) {
-	if len(at) == 0 {
-		return nil, nil
-	}
-	out := make(map[string]string, len(at))
+	var out map[string]string
+	extras := rd.o.extras()
 	for i, place := range at {
+		if place < 0 {
+			continue
+		}
+		if out == nil {
+			out = make(map[string]string, len(at))
+		}
 		text, ok := scalar(obj[names[place]])
 		if !ok {
 			return nil, rd.fail(row, line, visible(names[place]), "the value is not a text")
 		}
-		out[rd.o.Extra[i]] = text
+		out[extras[i]] = text
 	}
 	return out, nil
 }

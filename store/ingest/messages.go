@@ -55,13 +55,9 @@ func (rd *reader) conversation(key string, raw json.RawMessage, obj map[string]j
 	}
 	names := sortedKeys(obj)
 	resolved := newResolver(names)
-	var at []int
-	for _, name := range rd.o.Extra {
-		i, _ := resolved.find(name, nil)
-		if i < 0 {
-			return rd.fail(row, line, "", "there is no field %q; it has: %s", name, resolved.list())
-		}
-		at = append(at, i)
+	at, msg := resolved.extra(rd.o)
+	if msg != "" {
+		return rd.fail(row, line, "", "%s", strings.ReplaceAll(msg, "column", "field"))
 	}
 	extra, err := rd.extra(obj, names, at, row, line)
 	if err != nil {

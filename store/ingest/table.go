@@ -102,9 +102,12 @@ func (rd *reader) record(c cells, cols columns) Record {
 		Row: c.row, Line: c.line,
 		System: at(cols.system), Question: withContext(at(cols.question), at(cols.context)), Answer: at(cols.answer),
 	}
-	for i, name := range rd.o.Extra {
+	for i, name := range rd.o.extras() {
+		if cols.extra[i] < 0 {
+			continue
+		}
 		if rec.Extra == nil {
-			rec.Extra = make(map[string]string, len(rd.o.Extra))
+			rec.Extra = make(map[string]string, len(cols.extra))
 		}
 		rec.Extra[name] = at(cols.extra[i])
 	}

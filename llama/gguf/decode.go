@@ -80,12 +80,12 @@ func (d *decoder) file() (*File, error) {
 		g.keys[kv.Key] = len(g.KV)
 		g.KV = append(g.KV, kv)
 	}
-	align, err := g.alignment()
+	align, err := alignment(g.KV)
 	if err != nil {
 		return nil, err
 	}
 	for i := range nTensors {
-		t, err := d.tensor(align)
+		t, err := d.tensor()
 		if err != nil {
 			return nil, fmt.Errorf("tensor %d of %d: %w", i+1, nTensors, err)
 		}
@@ -95,7 +95,7 @@ func (d *decoder) file() (*File, error) {
 		g.tensors[t.Name] = len(g.Tensors)
 		g.Tensors = append(g.Tensors, t)
 	}
-	return g, d.place(g, uint64(align))
+	return g, d.place(g, align)
 }
 
 // start reads magic, version and the two counts.
@@ -131,30 +131,40 @@ func (d *decoder) start(g *File) (nTensors, nKeys uint64, err error) {
 
 // place turns the tensors' offsets, which count from the end of the padded
 // header, into offsets in the file, and checks that each tensor lies inside it.
+// As in llama.cpp each begins where the one before it ends, so none overlap.
 func (d *decoder) place(g *File, align uint64) error {
-	data := (uint64(d.pos) + align - 1) / align * align
+	data, next := pad(uint64(d.pos), align), uint64(0)
 	for i := range g.Tensors {
 		t := &g.Tensors[i]
+		if t.Offset != next {
+			return fmt.Errorf("the tensor %q begins at %d; %d is expected", t.Name, t.Offset, next)
+		}
 		start, over1 := bits.Add64(data, t.Offset, 0)
 		end, over2 := bits.Add64(start, t.Bytes(), 0)
 		if over1|over2 != 0 || end > uint64(d.size) {
 			return fmt.Errorf("the tensor %q ends at byte %d of a file of %d; the file is incomplete", t.Name, end, d.size)
 		}
-		t.Offset = start
+		t.Offset, next = start, pad(end-data, align)
 	}
 	return nil
 }
 
-func (g *File) alignment() (int64, error) {
-	v, ok := g.Value(alignmentKey)
-	if !ok {
-		return defaultAlign, nil
+// pad rounds up to a multiple of align.
+func pad(n, align uint64) uint64 { return (n + align - 1) / align * align }
+
+// alignment is that of the metadata, or 32.
+func alignment(kv []KV) (uint64, error) {
+	for _, e := range kv {
+		if e.Key != alignmentKey {
+			continue
+		}
+		n, ok := e.Value.(uint32)
+		if !ok || n == 0 || n&(n-1) != 0 || n > maxAlignment {
+			return 0, fmt.Errorf("%s is %v; a power of two is needed, as uint32", alignmentKey, e.Value)
+		}
+		return uint64(n), nil
 	}
-	n, ok := v.(uint32)
-	if !ok || n == 0 || n&(n-1) != 0 || n > maxAlignment {
-		return 0, fmt.Errorf("%s is %v; a power of two is needed", alignmentKey, v)
-	}
-	return int64(n), nil
+	return defaultAlign, nil
 }
 
 func (d *decoder) keyValue() (KV, error) {
@@ -308,7 +318,7 @@ func (d *decoder) strings(n uint64) ([]string, error) {
 	return out, nil
 }
 
-func (d *decoder) tensor(align int64) (Tensor, error) {
+func (d *decoder) tensor() (Tensor, error) {
 	name, err := d.string()
 	if err != nil {
 		return Tensor{}, err
@@ -334,9 +344,6 @@ func (d *decoder) tensor(align int64) (Tensor, error) {
 	}
 	if dims[0]%uint64(t.Type.BlockSize()) != 0 {
 		return Tensor{}, fmt.Errorf("%q: rows of %d elements are no whole blocks of %s", name, dims[0], t.Type)
-	}
-	if offset%uint64(align) != 0 {
-		return Tensor{}, fmt.Errorf("%q: its offset %d is no multiple of %d", name, offset, align)
 	}
 	return t, nil
 }

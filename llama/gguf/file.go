@@ -30,8 +30,7 @@ type Tensor struct {
 	Dims []uint64
 	// Offset of Data from the start of the file.
 	Offset uint64
-	// Data is the tensor's bytes, valid until the File is closed; nil in a File
-	// that Read made.
+	// Data is the tensor's bytes, valid until the File is closed.
 	Data []byte
 }
 
@@ -88,7 +87,7 @@ func Open(path string) (*File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot map %s: %w", path, err)
 	}
-	g, err := Read(bytes.NewReader(mem), info.Size())
+	g, err := parse(bytes.NewReader(mem), info.Size())
 	if err != nil {
 		_ = unix.Munmap(mem)
 		return nil, fmt.Errorf("%s: %w", path, err)
@@ -102,11 +101,25 @@ func Open(path string) (*File, error) {
 	return g, nil
 }
 
-// Read reads the metadata and the list of tensors from the size bytes of r.
-// The tensors have no Data; it lies at their Offset in r.
+// Read reads the size bytes of r, tensors included, into memory.
 func Read(r io.ReaderAt, size int64) (*File, error) {
-	d := newDecoder(r, size)
-	g, err := d.file()
+	g, err := parse(r, size)
+	if err != nil {
+		return nil, err
+	}
+	for i := range g.Tensors {
+		t := &g.Tensors[i]
+		t.Data = make([]byte, t.Bytes())
+		if n, err := r.ReadAt(t.Data, int64(t.Offset)); n < len(t.Data) {
+			return nil, fmt.Errorf("%w: the tensor %q: %w", ErrFormat, t.Name, err)
+		}
+	}
+	return g, nil
+}
+
+// parse reads everything but the tensors' data.
+func parse(r io.ReaderAt, size int64) (*File, error) {
+	g, err := newDecoder(r, size).file()
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrFormat, err)
 	}

@@ -6,14 +6,21 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"slices"
 )
 
-const alignment = 32
-
 // Write writes a version 3 file with the metadata and tensors in the order
-// given. Offsets are assigned here; Tensor.Offset is not read. Data must have
-// the size that type and dimensions give.
+// given, aligned as general.alignment in kv says or to 32 bytes. Offsets are
+// assigned here; Tensor.Offset is not read. Data must have the size that type
+// and dimensions give.
 func Write(w io.Writer, kv []KV, tensors []Tensor) error {
+	if err := validate(kv, tensors); err != nil {
+		return err
+	}
+	align, err := alignment(kv)
+	if err != nil {
+		return err
+	}
 	var head bytes.Buffer
 	head.WriteString("GGUF")
 	put(&head, uint32(3), uint64(len(tensors)), uint64(len(kv)))
@@ -26,40 +33,55 @@ func Write(w io.Writer, kv []KV, tensors []Tensor) error {
 	var offset uint64
 	for i := range tensors {
 		t := &tensors[i]
-		if err := t.validate(); err != nil {
-			return err
-		}
 		putString(&head, t.Name)
 		put(&head, uint32(len(t.Dims)), t.Dims, uint32(t.Type), offset)
-		offset += pad(uint64(len(t.Data)))
+		offset += pad(uint64(len(t.Data)), align)
 	}
-	head.Write(make([]byte, pad(uint64(head.Len()))-uint64(head.Len())))
-	bw := bufio.NewWriterSize(w, 1<<20)
-	if _, err := bw.Write(head.Bytes()); err != nil {
-		return err
-	}
+	bw := bufio.NewWriterSize(w, 1<<20) // keeps its first error until Flush
+	writePadded(bw, head.Bytes(), align)
 	for i := range tensors {
-		data := tensors[i].Data
-		if _, err := bw.Write(data); err != nil {
-			return err
-		}
-		if _, err := bw.Write(make([]byte, pad(uint64(len(data)))-uint64(len(data)))); err != nil {
-			return err
-		}
+		writePadded(bw, tensors[i].Data, align)
 	}
 	return bw.Flush()
 }
 
-func pad(n uint64) uint64 { return (n + alignment - 1) / alignment * alignment }
+func writePadded(w *bufio.Writer, p []byte, align uint64) {
+	_, _ = w.Write(p)
+	for range pad(uint64(len(p)), align) - uint64(len(p)) {
+		_ = w.WriteByte(0)
+	}
+}
+
+// validate refuses what could not be read back.
+func validate(kv []KV, tensors []Tensor) error {
+	keys, names := map[string]bool{}, map[string]bool{}
+	for _, e := range kv {
+		if e.Key == "" || keys[e.Key] {
+			return fmt.Errorf("the key %q is empty or there twice", e.Key)
+		}
+		keys[e.Key] = true
+	}
+	for i := range tensors {
+		t := &tensors[i]
+		if t.Name == "" || len(t.Name) > maxName || names[t.Name] {
+			return fmt.Errorf("the tensor name %q is empty, there twice or longer than %d bytes", t.Name, maxName)
+		}
+		names[t.Name] = true
+		if err := t.validate(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 func (t *Tensor) validate() error {
 	switch {
 	case !t.Type.Known():
 		return fmt.Errorf("tensor %q: unknown %s", t.Name, t.Type)
-	case len(t.Dims) == 0 || len(t.Dims) > maxDims || t.Dims[0]%uint64(t.Type.BlockSize()) != 0:
+	case len(t.Dims) == 0 || len(t.Dims) > maxDims || slices.Contains(t.Dims, 0) || t.Dims[0]%uint64(t.Type.BlockSize()) != 0:
 		return fmt.Errorf("tensor %q: dimensions %v do not fit blocks of %s", t.Name, t.Dims, t.Type)
-	case uint64(len(t.Data)) != t.bytes():
-		return fmt.Errorf("tensor %q: %d bytes, its shape needs %d", t.Name, len(t.Data), t.bytes())
+	case uint64(len(t.Data)) != t.Bytes():
+		return fmt.Errorf("tensor %q: %d bytes, its shape needs %d", t.Name, len(t.Data), t.Bytes())
 	}
 	return nil
 }
@@ -67,7 +89,7 @@ func (t *Tensor) validate() error {
 // put writes fixed-size values; a bytes.Buffer takes them all.
 func put(b *bytes.Buffer, values ...any) {
 	for _, v := range values {
-		_ = binary.Write(b, le, v)
+		_ = binary.Write(b, binary.LittleEndian, v)
 	}
 }
 
@@ -78,12 +100,12 @@ func putString(b *bytes.Buffer, s string) {
 
 func putValue(b *bytes.Buffer, v any) error {
 	if s, ok := v.(string); ok {
-		put(b, tString)
+		put(b, kindString)
 		putString(b, s)
 		return nil
 	}
 	if list, ok := v.([]string); ok {
-		put(b, tArray, tString, uint64(len(list)))
+		put(b, kindArray, kindString, uint64(len(list)))
 		for _, s := range list {
 			putString(b, s)
 		}
@@ -94,7 +116,7 @@ func putValue(b *bytes.Buffer, v any) error {
 		return err
 	}
 	if n >= 0 {
-		put(b, tArray, typ, uint64(n), v)
+		put(b, kindArray, typ, uint64(n), v)
 	} else {
 		put(b, typ, v)
 	}
@@ -105,49 +127,49 @@ func putValue(b *bytes.Buffer, v any) error {
 func typeOf(v any) (typ uint32, n int, err error) {
 	switch v := v.(type) {
 	case uint8:
-		return tUint8, -1, nil
+		return kindUint8, -1, nil
 	case []uint8:
-		return tUint8, len(v), nil
+		return kindUint8, len(v), nil
 	case int8:
-		return tInt8, -1, nil
+		return kindInt8, -1, nil
 	case []int8:
-		return tInt8, len(v), nil
+		return kindInt8, len(v), nil
 	case uint16:
-		return tUint16, -1, nil
+		return kindUint16, -1, nil
 	case []uint16:
-		return tUint16, len(v), nil
+		return kindUint16, len(v), nil
 	case int16:
-		return tInt16, -1, nil
+		return kindInt16, -1, nil
 	case []int16:
-		return tInt16, len(v), nil
+		return kindInt16, len(v), nil
 	case uint32:
-		return tUint32, -1, nil
+		return kindUint32, -1, nil
 	case []uint32:
-		return tUint32, len(v), nil
+		return kindUint32, len(v), nil
 	case int32:
-		return tInt32, -1, nil
+		return kindInt32, -1, nil
 	case []int32:
-		return tInt32, len(v), nil
+		return kindInt32, len(v), nil
 	case float32:
-		return tFloat32, -1, nil
+		return kindFloat32, -1, nil
 	case []float32:
-		return tFloat32, len(v), nil
+		return kindFloat32, len(v), nil
 	case bool:
-		return tBool, -1, nil
+		return kindBool, -1, nil
 	case []bool:
-		return tBool, len(v), nil
+		return kindBool, len(v), nil
 	case uint64:
-		return tUint64, -1, nil
+		return kindUint64, -1, nil
 	case []uint64:
-		return tUint64, len(v), nil
+		return kindUint64, len(v), nil
 	case int64:
-		return tInt64, -1, nil
+		return kindInt64, -1, nil
 	case []int64:
-		return tInt64, len(v), nil
+		return kindInt64, len(v), nil
 	case float64:
-		return tFloat64, -1, nil
+		return kindFloat64, -1, nil
 	case []float64:
-		return tFloat64, len(v), nil
+		return kindFloat64, len(v), nil
 	}
 	return 0, 0, fmt.Errorf("a value of Go type %T has no place in GGUF", v)
 }

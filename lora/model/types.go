@@ -1,0 +1,70 @@
+package model
+
+// Config says how a model is opened for training.
+type Config struct {
+	// Rank of every adapter pair, at least 1.
+	Rank int
+	// Alpha over Rank is the scale of B·A, as in llama.cpp and PEFT. 0 means Rank (scale 1).
+	Alpha float32
+	// Targets are the matrices that get an adapter in each layer, by GGUF name:
+	// attn_q attn_k attn_v attn_output ffn_gate ffn_up ffn_down. Empty means all.
+	Targets []string
+	// Threads that compute. 0 means one for each core.
+	Threads int
+	// Seed of the start values of A.
+	Seed int64
+
+	// MemoryLimit bounds the bytes of activations that are kept for the
+	// backward pass; layers that do not fit are computed twice instead. 0 means
+	// that everything is kept.
+	MemoryLimit int64
+	// Recompute keeps only the inputs of each layer, whatever MemoryLimit says.
+	Recompute bool
+	// Naive selects the plain C kernels, the oracle of the fast ones.
+	Naive bool
+	// Profile measures where the time goes; see Model.Profile.
+	Profile bool
+}
+
+// Param is one trained matrix, row-major: A is [rank × in], B is [out × rank].
+type Param struct {
+	Name       string // of the tensor in the adapter file, such as "blk.0.attn_q.weight.lora_a"
+	Rows, Cols int
+	// Data and Grad have Rows·Cols values each and are valid until Model.Close.
+	Data, Grad []float32
+}
+
+// Batch is one packed row of T tokens; every slice has length T.
+type Batch struct {
+	Tokens []int32
+	// Pos is the position of each token in its segment, from 0.
+	Pos []int32
+	// Seq is the segment of each token. Attention never crosses segments; the
+	// tokens of one segment stand side by side.
+	Seq []int32
+	// Targets[i] is the token to predict at i; -1 means no loss there.
+	Targets []int32
+}
+
+// Loss of a batch.
+type Loss struct {
+	Sum     float64 // of -ln p over the targets
+	Tokens  int     // number of targets
+	Correct int     // targets that were the likeliest token
+}
+
+// Info describes a model.
+type Info struct {
+	Architecture string
+	Layers       int
+	Embedding    int // width of the residual stream
+	Heads        int
+	KVHeads      int
+	HeadDim      int
+	FeedForward  int
+	Vocab        int
+	Context      int   // tokens that the model was trained for
+	Parameters   int64 // weights in the file
+	WeightBytes  int64 // that they take in the file
+	Trainable    int64 // parameters of the adapter
+}

@@ -38,9 +38,11 @@ type doc struct {
 	groups []group // digit groups, in order
 	split  []group // groups again, cut at the places in soft
 	ats    []int32 // indexes of '@'
-	marks  []int32 // indexes of ':' and '.', for URLs and addresses of machines
+	marks  []int32 // indexes of ':', '.' and '-', for addresses of machines
 	words  []word  // runs of letters
 	hits   []hit   // words of the lexicon, none inside another, in order
+
+	dates []dateSpan
 
 	cands []cand
 	taken []bool
@@ -89,7 +91,7 @@ func (d *doc) reset(text string) {
 	d.text = text
 	d.r, d.cls, d.off, d.ends = d.r[:0], d.cls[:0], d.off[:0], d.ends[:0]
 	d.soft, d.groups, d.split, d.ats, d.marks = d.soft[:0], d.groups[:0], d.split[:0], d.ats[:0], d.marks[:0]
-	d.words, d.hits, d.cands = d.words[:0], d.hits[:0], d.cands[:0]
+	d.words, d.hits, d.dates, d.cands = d.words[:0], d.hits[:0], d.dates[:0], d.cands[:0]
 }
 
 // free gives the work space back. A doc of a huge text is left to the collector.

@@ -37,6 +37,10 @@ const (
 	kDOB
 	kDate
 	kNotID
+	kMAC
+	kSecret
+	kAdmin
+	kVersion
 )
 
 // kindNames are the section names of data/labels.txt.
@@ -46,6 +50,7 @@ var kindNames = map[string]kind{
 	"BANKNAME": kBankName, "INSURANCE": kInsurance, "PLATE": kPlate, "CASE": kCase,
 	"RECORD": kRecord, "LICENSE": kLicense, "SSN": kSSN, "IBAN": kIBAN, "IP": kIP,
 	"DOB": kDOB, "DATE": kDate, "NOTID": kNotID,
+	"MAC": kMAC, "SECRET": kSecret, "ADMIN": kAdmin, "VERSION": kVersion,
 }
 
 // lexicon returns the words that all texts are scanned for.

@@ -12,8 +12,28 @@ type recogniser struct {
 // score and length, the earlier recogniser wins.
 var recognisers = rank([]recogniser{
 	{name: "kr_resident", entity: ResidentNumber, find: findResident},
+	{name: "kr_foreigner", entity: ForeignerNumber, find: findForeigner},
+	{name: "kr_corporation", entity: CorporateNumber, find: findCorporation},
+	{name: "kr_business", entity: BusinessNumber, find: findBusiness},
+	{name: "kr_passport", entity: Passport, find: findPassport},
+	{name: "kr_driver", entity: DriverLicense, find: findDriver},
+	{name: "kr_bank", entity: BankAccount, find: findBankAccounts},
+	{name: "kr_insurance", entity: HealthInsurance, find: findInsurance},
+	{name: "kr_plate", entity: VehiclePlate, find: findPlates},
+	{name: "kr_case", entity: CourtCase, find: findCases},
+	{name: "us_ssn", entity: SocialSecurity, find: findSSN},
+	{name: "iban", entity: IBAN, find: findIBAN},
+	{name: "card", entity: CreditCard, find: findCards},
 	{name: "phone", entity: Phone, find: findPhones},
 	{name: "email", entity: Email, find: findEmails},
+	{name: "url", entity: URL, find: findURLs},
+	{name: "ip", entity: IPAddress, find: findIPs},
+	{name: "mac", entity: MACAddress, find: findMACs},
+	{name: "secret", entity: Secret, find: findSecrets},
+	{name: "record_no", entity: MedicalRecord, find: findRecords},
+	{name: "license", entity: LicenseNumber, find: findLicenses},
+	{name: "birth", entity: DateOfBirth, find: findBirths},
+	{name: "date", entity: Date, find: findDates},
 })
 
 func rank(table []recogniser) []recogniser {

@@ -22,6 +22,7 @@ func (d *doc) scan() {
 	d.scanSeparators(d.groups)
 	d.splitGroups()
 	lexicon().scan(d)
+	d.scanDates()
 }
 
 func (d *doc) scanClasses() {
@@ -45,7 +46,7 @@ func (d *doc) scanClasses() {
 			switch d.r[i] {
 			case '@':
 				d.ats = append(d.ats, int32(i))
-			case ':':
+			case ':', '.', '-':
 				d.marks = append(d.marks, int32(i))
 			}
 			i++

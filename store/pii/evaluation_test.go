@@ -1,0 +1,195 @@
+package pii_test
+
+import (
+	"bufio"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"cloister/store/pii"
+)
+
+var showMisses = flag.Bool("misses", false, "print every miss and false alarm of the evaluation; the texts are invented")
+
+// labelled is one text with the spans that a careful reader marks in it.
+type labelled struct {
+	ID       string `json:"id"`
+	Category string `json:"category"`
+	Text     string `json:"text"`
+	Spans    []struct {
+		Label  string `json:"label"`
+		Start  int    `json:"start"` // runes
+		End    int    `json:"end"`
+		BStart int    `json:"bstart"` // bytes
+		BEnd   int    `json:"bend"`
+		Text   string `json:"text"`
+	} `json:"spans"`
+}
+
+// tally counts hits and misses, of whole spans and of bytes.
+type tally struct {
+	hit, missed, wrong             int
+	bytesHit, bytesMissed, bytesOf int // bytesOf: bytes of all findings
+}
+
+func (t *tally) add(o tally) {
+	t.hit += o.hit
+	t.missed += o.missed
+	t.wrong += o.wrong
+	t.bytesHit += o.bytesHit
+	t.bytesMissed += o.bytesMissed
+	t.bytesOf += o.bytesOf
+}
+
+func ratio(a, b int) float64 {
+	if b == 0 {
+		return 1
+	}
+	return float64(a) / float64(b)
+}
+
+func f1(p, r float64) float64 {
+	if p+r == 0 {
+		return 0
+	}
+	return 2 * p * r / (p + r)
+}
+
+func (t tally) precision() float64 { return ratio(t.hit, t.hit+t.wrong) }
+func (t tally) recall() float64    { return ratio(t.hit, t.hit+t.missed) }
+func (t tally) f1() float64        { return f1(t.precision(), t.recall()) }
+
+// overlapF1 is F1 over bytes: how much of what is personal is masked, and of
+// what is masked is personal.
+func (t tally) overlapF1() float64 {
+	return f1(ratio(t.bytesHit, t.bytesOf), ratio(t.bytesHit, t.bytesHit+t.bytesMissed))
+}
+
+func readJSONL[T any](t testing.TB, name string) []T {
+	t.Helper()
+	f, err := os.Open(filepath.Join("testdata", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	var rows []T
+	for s := bufio.NewScanner(f); s.Scan(); {
+		var row T
+		if err := json.Unmarshal(s.Bytes(), &row); err != nil {
+			t.Fatalf("%s, line %d: %v", name, len(rows)+1, err)
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+func newMasker(t testing.TB, o pii.Options) *pii.Masker {
+	t.Helper()
+	m, err := pii.New(pii.MemoryVault(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// evaluate compares the findings in each text with its labels.
+func evaluate(t *testing.T, rows []labelled) map[string]*tally {
+	m := newMasker(t, pii.Options{})
+	scores := map[string]*tally{}
+	of := func(entity string) *tally {
+		if scores[entity] == nil {
+			scores[entity] = &tally{}
+		}
+		return scores[entity]
+	}
+	for _, row := range rows {
+		found := m.Find(row.Text)
+		exact := make([]bool, len(found))
+		for _, s := range row.Spans {
+			if row.Text[s.BStart:s.BEnd] != s.Text {
+				t.Fatalf("%s: the label's bytes are not its text", row.ID)
+			}
+			ok, covered := false, 0
+			for i, f := range found {
+				if f.Entity != s.Label {
+					continue
+				}
+				covered += max(0, min(f.End, s.BEnd)-max(f.Start, s.BStart))
+				if f.Start == s.BStart && f.End == s.BEnd {
+					ok, exact[i] = true, true
+				}
+			}
+			of(s.Label).bytesHit += covered
+			of(s.Label).bytesMissed += s.BEnd - s.BStart - covered
+			if ok {
+				of(s.Label).hit++
+				continue
+			}
+			of(s.Label).missed++
+			if *showMisses {
+				t.Logf("%s missed %s %q in %q", row.ID, s.Label, s.Text, row.Text)
+			}
+		}
+		for i, f := range found {
+			of(f.Entity).bytesOf += f.End - f.Start
+			if !exact[i] {
+				of(f.Entity).wrong++
+				if *showMisses {
+					t.Logf("%s wrong %s %q (%s: %s, %.2f) in %q", row.ID, f.Entity, row.Text[f.Start:f.End], f.Recogniser, f.Evidence, f.Score, row.Text)
+				}
+			}
+		}
+	}
+	return scores
+}
+
+// table renders the scores, one entity a line, and returns the sum.
+func table(scores map[string]*tally) (string, tally) {
+	var names []string
+	var all tally
+	for e, s := range scores {
+		names = append(names, e)
+		all.add(*s)
+	}
+	slices.Sort(names)
+	var b strings.Builder
+	fmt.Fprintf(&b, "%-20s %6s %9s %9s %9s %9s\n", "entity", "spans", "precision", "recall", "F1", "bytes F1")
+	line := func(name string, s tally) {
+		fmt.Fprintf(&b, "%-20s %6d %9.3f %9.3f %9.3f %9.3f\n", name, s.hit+s.missed, s.precision(), s.recall(), s.f1(), s.overlapF1())
+	}
+	for _, e := range names {
+		line(e, *scores[e])
+	}
+	line("all", all)
+	return b.String(), all
+}
+
+func TestEvaluation(t *testing.T) {
+	rows := readJSONL[labelled](t, "synth_dev.jsonl")
+	scores := evaluate(t, rows)
+	report, all := table(scores)
+	t.Log("\n" + report)
+	_ = all
+}
+
+func TestChecksumValues(t *testing.T) {
+	m := newMasker(t, pii.Options{})
+	wrong := map[string]int{}
+	for _, row := range readJSONL[struct {
+		Entity string `json:"entity"`
+		Value  string `json:"value"`
+		Should bool   `json:"should_detect"`
+	}](t, "checksum_synth_dev.jsonl") {
+		found := m.Find(row.Value)
+		got := len(found) == 1 && found[0].Entity == row.Entity && found[0].Start == 0 && found[0].End == len(row.Value)
+		if got != row.Should {
+			wrong[row.Entity]++
+			t.Errorf("%s %s: found %v, want %v", row.Entity, row.Value, found, row.Should)
+		}
+	}
+}

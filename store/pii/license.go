@@ -1,0 +1,25 @@
+package pii
+
+// findLicenses finds the licence numbers of doctors, nurses, lawyers and other
+// professions behind their labels: 의사면허번호 제29427호.
+func findLicenses(d *doc, rec *recogniser) {
+	for i, g := range d.groups {
+		start, end := int(g.start), int(g.end)
+		n := 1
+		if g.sep == sepDash && i+1 < len(d.groups) && d.groups[i+1].sep != sepDash { // 2019-12345
+			end = int(d.groups[i+1].end)
+			n = 2
+		}
+		if g.len() < 3 && n == 1 || g.len() > 10 || !alone(d.groups, i, n) || d.label(start)&kLicense == 0 {
+			continue
+		}
+		// State licences such as "MD-12345" or "A123456".
+		for start > 0 && int(g.start)-start < 4 && (asciiLetter(d.r[start-1]) || d.r[start-1] == '-' && start > 1 && asciiLetter(d.r[start-2])) {
+			start--
+		}
+		if d.class(start-1).latin() || d.class(end).latin() {
+			continue
+		}
+		d.add(rec, start, end, 0.9, "label")
+	}
+}

@@ -41,6 +41,9 @@ const (
 	kSecret
 	kAdmin
 	kVersion
+	kAddress
+	kProvince
+	kDistrict
 )
 
 // kindNames are the section names of data/labels.txt.
@@ -50,7 +53,7 @@ var kindNames = map[string]kind{
 	"BANKNAME": kBankName, "INSURANCE": kInsurance, "PLATE": kPlate, "CASE": kCase,
 	"RECORD": kRecord, "LICENSE": kLicense, "SSN": kSSN, "IBAN": kIBAN, "IP": kIP,
 	"DOB": kDOB, "DATE": kDate, "NOTID": kNotID,
-	"MAC": kMAC, "SECRET": kSecret, "ADMIN": kAdmin, "VERSION": kVersion,
+	"MAC": kMAC, "SECRET": kSecret, "ADMIN": kAdmin, "VERSION": kVersion, "ADDRESS": kAddress,
 }
 
 // lexicon returns the words that all texts are scanned for.
@@ -67,6 +70,12 @@ var lexicon = sync.OnceValue(func() *automatonOfWords {
 				words[w] |= k
 			}
 		}
+	}
+	for w := range places().provinces {
+		words[w] |= kProvince
+	}
+	for w := range places().districts {
+		words[w] |= kDistrict
 	}
 	return &automatonOfWords{newAutomaton(words)}
 })

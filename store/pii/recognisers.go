@@ -26,6 +26,8 @@ var recognisers = rank([]recogniser{
 	{name: "card", entity: CreditCard, find: findCards},
 	{name: "phone", entity: Phone, find: findPhones},
 	{name: "email", entity: Email, find: findEmails},
+	{name: "address_kr", entity: Address, find: findKoreanAddresses},
+	{name: "address_en", entity: Address, find: findEnglishAddresses},
 	{name: "url", entity: URL, find: findURLs},
 	{name: "ip", entity: IPAddress, find: findIPs},
 	{name: "mac", entity: MACAddress, find: findMACs},

@@ -1,0 +1,163 @@
+package data_test
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"cloister/llama"
+	"cloister/llama/chat"
+	"cloister/llama/llamatest"
+	"cloister/lora/data"
+)
+
+func openVocab(t *testing.T) *llama.Vocab {
+	t.Helper()
+	v, err := llama.OpenVocab(llamatest.Model(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { v.Close() })
+	return v
+}
+
+func turn(role, content string) chat.Message { return chat.Message{Role: role, Content: content} }
+
+// show writes a row with its targets in brackets.
+func show(v *llama.Vocab, r data.Row) string {
+	var b strings.Builder
+	in := false
+	for i, t := range r.Tokens {
+		if r.Mask[i] != in {
+			b.WriteString(map[bool]string{true: "[", false: "]"}[r.Mask[i]])
+			in = r.Mask[i]
+		}
+		b.Write(v.Piece(t))
+	}
+	if in {
+		b.WriteString("]")
+	}
+	return b.String()
+}
+
+func TestRender(t *testing.T) {
+	v := openVocab(t)
+	no := 0
+	const user = "<|im_start|>user\n"
+	const assistant = "<|im_end|>\n<|im_start|>assistant\n"
+	const system = "<|im_start|>system\nBe brief.<|im_end|>\n"
+	for _, tt := range []struct {
+		name string
+		msgs []chat.Message
+		max  int
+		want string
+	}{
+		{"one turn", []chat.Message{turn("system", "Be brief."), turn("user", "When?"), turn("assistant", "At 7:40.")}, 0,
+			system + user + "When?" + assistant + "[At 7:40.<|im_end|>]\n"},
+		{"the template's own system turn", []chat.Message{turn("user", "When?"), turn("assistant", "At 7:40.")}, 0,
+			"<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n" + user + "When?" + assistant + "[At 7:40.<|im_end|>]\n"},
+		{"two turns", []chat.Message{turn("system", "Be brief."), turn("user", "When?"), turn("assistant", "At 7."), turn("user", "Where?"), turn("assistant", "Room 2.")}, 0,
+			system + user + "When?" + assistant + "[At 7.<|im_end|>]\n" + user + "Where?" + assistant + "[Room 2.<|im_end|>]\n"},
+		{"weight 0", []chat.Message{turn("system", "Be brief."), turn("user", "When?"), {Role: "assistant", Content: "Never.", Weight: &no}, turn("user", "When?"), turn("assistant", "At 7.")}, 0,
+			system + user + "When?" + assistant + "Never.<|im_end|>\n" + user + "When?" + assistant + "[At 7.<|im_end|>]\n"},
+		{"a question at the end", []chat.Message{turn("system", "Be brief."), turn("user", "When?"), turn("assistant", "At 7."), turn("user", "And?")}, 0,
+			system + user + "When?" + assistant + "[At 7.<|im_end|>]\n"},
+		{"an empty answer ends at once", []chat.Message{turn("system", "Be brief."), turn("user", "When?"), turn("assistant", "")}, 0,
+			system + user + "When?" + assistant + "[<|im_end|>]\n"},
+	} {
+		r, err := data.Render(v, tt.msgs, tt.max)
+		if err != nil {
+			t.Errorf("%s: %v", tt.name, err)
+			continue
+		}
+		if got := show(v, r); got != tt.want {
+			t.Errorf("%s:\n got %q\nwant %q", tt.name, got, tt.want)
+		}
+	}
+}
+
+// The tokens before the answer are those that serving sends.
+func TestPromptIsServings(t *testing.T) {
+	v := openVocab(t)
+	for _, q := range []string{"When?", "Room  214\n3 floors", "몇 시에 여나요?", " leading space", "ends in a space "} {
+		msgs := []chat.Message{turn("user", q), turn("assistant", "At 7.")}
+		r, err := data.Render(v, msgs, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		prompt, err := v.Prompt(msgs[:1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if first := slices.Index(r.Mask, true); !slices.Equal(r.Tokens[:first], prompt) {
+			t.Errorf("%q: training sees %v, serving %v", q, r.Tokens[:first], prompt)
+		}
+	}
+}
+
+func TestRenderTruncatesAndRefuses(t *testing.T) {
+	v := openVocab(t)
+	msgs := []chat.Message{turn("system", "Be brief."), turn("user", "When?"), turn("assistant", strings.Repeat("very ", 100))}
+	r, err := data.Render(v, msgs, 40)
+	if err != nil || len(r.Tokens) != 40 || !r.Truncated || r.Targets() == 0 {
+		t.Errorf("cut to 40: %d tokens, truncated %v, %v", len(r.Tokens), r.Truncated, err)
+	}
+	if _, err := data.Render(v, msgs, 10); !errors.Is(err, data.ErrNothingToLearn) {
+		t.Errorf("cut before the answer: %v", err)
+	}
+	if _, err := data.Render(v, msgs[:2], 0); !errors.Is(err, data.ErrNothingToLearn) {
+		t.Errorf("no answer: %v", err)
+	}
+}
+
+func row(n, from int) data.Row {
+	r := data.Row{}
+	for i := range n {
+		r.Tokens = append(r.Tokens, int32(100*n+i))
+		r.Mask = append(r.Mask, i >= from)
+	}
+	return r
+}
+
+func TestPack(t *testing.T) {
+	rows := []data.Row{row(6, 3), row(5, 2), row(4, 1), row(12, 6), row(1, 0)}
+	got := data.Pack(rows, 10)
+	var lengths []int
+	targets := 0
+	for _, p := range got {
+		lengths = append(lengths, len(p.Tokens))
+		targets += p.TargetCount()
+		for i := range p.Tokens {
+			last := i+1 == len(p.Tokens) || p.Seq[i+1] != p.Seq[i]
+			if last && p.Targets[i] >= 0 {
+				t.Errorf("position %d has a target across a border", i)
+			}
+			if p.Targets[i] >= 0 && p.Targets[i] != p.Tokens[i+1] {
+				t.Errorf("position %d wants %d, the next token is %d", i, p.Targets[i], p.Tokens[i+1])
+			}
+			if first := i == 0 || p.Seq[i-1] != p.Seq[i]; first != (p.Pos[i] == 0) {
+				t.Errorf("position %d is %d within its segment", i, p.Pos[i])
+			}
+		}
+	}
+	if !slices.Equal(lengths, []int{10, 6, 12}) {
+		t.Errorf("lengths %v; first-fit gives 10 (6+4), 6 (5+1), 12", lengths)
+	}
+	if want := 3 + 3 + 3 + 6 + 0; targets != want { // a target at position 0 has nothing before it
+		t.Errorf("%d targets, want %d", targets, want)
+	}
+}
+
+func TestOrder(t *testing.T) {
+	a, b, c := data.Order(50, 7, 1), data.Order(50, 7, 1), data.Order(50, 7, 2)
+	if !slices.Equal(a, b) || slices.Equal(a, c) {
+		t.Error("the order must depend on seed and epoch, and on nothing else")
+	}
+	slices.Sort(a)
+	for i, v := range a {
+		if i != v {
+			t.Fatalf("%d is missing", i)
+		}
+	}
+}

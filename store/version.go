@@ -1,0 +1,335 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+)
+
+// Version is a frozen state of a dataset.
+type Version struct {
+	Dataset string        `json:"dataset"`
+	Number  int           `json:"number"` // from 1
+	Parent  int           `json:"parent,omitempty"`
+	Origin  string        `json:"origin"`            // "import", "feedback", "openai-file"
+	FileID  string        `json:"file_id,omitempty"` // the sealed original
+	System  string        `json:"system,omitempty"`  // the system prompt that was added
+	Counts  map[Split]int `json:"counts"`
+	// Report is the cleaning and masking report, JSON, without texts of personal data.
+	Report    json.RawMessage `json:"report,omitempty"`
+	CreatedAt time.Time       `json:"created_at"`
+}
+
+// NewVersion is a version to be made.
+type NewVersion struct {
+	Dataset  string // a new name makes a new dataset
+	Parent   int    // number of the version that this one goes on from; 0: none
+	Origin   string
+	FileID   string
+	System   string
+	Report   json.RawMessage
+	Examples []NewExample
+	// Applied are ids of judgements whose corrections this version takes up:
+	// they are marked in the transaction that publishes it.
+	Applied []string
+}
+
+// storedVersion is a Version with what only the store needs to know.
+type storedVersion struct {
+	Version
+	Set string `json:"set"` // examples are at example/<set>, groups at group/<set>
+	// Explicit is true when a split was given and not derived: then one group
+	// may be in several splits.
+	Explicit bool `json:"explicit,omitempty"`
+}
+
+var versions = kind[storedVersion]{
+	noun:  "version",
+	at:    versionSpace,
+	parts: func(v *storedVersion) []string { return []string{v.Dataset, number(uint64(v.Number))} },
+}
+
+func (v *storedVersion) refs(l *links) {
+	to(l, datasets, v.Dataset)
+	to(l, files, v.FileID)
+	if v.Parent != 0 {
+		l.version(v.Dataset, v.Parent)
+	}
+}
+
+// version returns a version of a dataset; 0 is the newest.
+func version(x tx, dataset string, n int) (storedVersion, error) {
+	if n == 0 {
+		d, err := datasets.get(x, dataset)
+		if err != nil {
+			return storedVersion{}, err
+		}
+		n = d.Latest
+	}
+	return versions.get(x, dataset, number(uint64(n)))
+}
+
+// Version returns a version of a dataset; 0 is the newest.
+func (s *Store) Version(dataset string, n int) (Version, error) {
+	return viewing(s, func(x tx) (Version, error) {
+		v, err := version(x, dataset, n)
+		return v.Version, err
+	})
+}
+
+// Versions returns the versions of a dataset, oldest first.
+func (s *Store) Versions(dataset string) ([]Version, error) {
+	return viewing(s, func(x tx) ([]Version, error) {
+		if _, err := datasets.get(x, dataset); err != nil {
+			return nil, err
+		}
+		var list []Version
+		for v, err := range versions.all(x, span{prefix: versionSpace.under(dataset)}) {
+			if err != nil {
+				return nil, err
+			}
+			list = append(list, v.Version)
+		}
+		return list, nil
+	})
+}
+
+// CreateVersion makes the next version of a dataset: all of it, or nothing when
+// there is an error, ctx ends or the machine stops. One version is made at a time.
+func (s *Store) CreateVersion(ctx context.Context, n NewVersion) (Version, error) {
+	if err := validVersion(&n); err != nil {
+		return Version{}, err
+	}
+	s.versionsMu.Lock()
+	defer s.versionsMu.Unlock()
+	v := storedVersion{Version: Version{
+		Dataset: n.Dataset, Parent: n.Parent, Origin: n.Origin, FileID: n.FileID, System: n.System,
+		Report: n.Report, Counts: map[Split]int{Train: 0, Valid: 0, Test: 0},
+	}, Set: NewID("set-")}
+	stamp(&v.CreatedAt)
+	err := s.stageSet(ctx, &v, n.Examples)
+	if err == nil {
+		err = s.update(func(x tx) error { return publish(x, &v, n.Applied) })
+	}
+	if err != nil {
+		if sweep := s.sweepSet(v.Set); sweep != nil && !errors.Is(sweep, ErrClosed) {
+			err = errors.Join(err, sweep) // the next Open tries again
+		}
+		return Version{}, fmt.Errorf("a version of dataset %q: %w", n.Dataset, err)
+	}
+	return v.Version, nil
+}
+
+func validVersion(n *NewVersion) error {
+	if err := validName("dataset", n.Dataset); err != nil {
+		return err
+	}
+	if len(n.Examples) == 0 {
+		return invalid("version", "it has no examples")
+	}
+	if len(n.Report) > 0 && !json.Valid(n.Report) {
+		return invalid("version", "its report is not JSON")
+	}
+	for i := range n.Examples {
+		e := &n.Examples[i]
+		if err := e.Split.valid(); err != nil {
+			return fmt.Errorf("example %d: %w", i, err)
+		}
+		if len(e.Messages) == 0 {
+			return invalid("version", "example %d has no messages", i)
+		}
+	}
+	return nil
+}
+
+// stageSet writes the examples and groups of a version where nobody looks yet,
+// and counts them.
+func (s *Store) stageSet(ctx context.Context, v *storedVersion, list []NewExample) error {
+	if err := s.begin(); err != nil {
+		return err
+	}
+	defer s.end()
+	// The marker comes first: what follows it is swept unless it is published.
+	if err := s.update(func(x tx) error { return x.set(stageSpace.key(v.Set), []byte("staged")) }); err != nil {
+		return err
+	}
+	groups, err := s.groups(v.Dataset)
+	if err != nil {
+		return err
+	}
+	wb := s.db.NewWriteBatch()
+	defer wb.Cancel()
+	for i, n := range inRowOrder(list) {
+		if i%256 == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		e := arrange(n, groups)
+		v.Explicit = v.Explicit || n.Split != ""
+		v.Counts[e.Split]++
+		b, err := json.Marshal(e)
+		if err != nil {
+			return err
+		}
+		if len(b) > maxValue {
+			return fmt.Errorf("example of row %d: %w", e.Row, ErrTooLarge)
+		}
+		if err := wb.Set(exampleSpace.key(v.Set, number(uint64(i))), b); err != nil {
+			return err
+		}
+	}
+	if err := writeGroups(wb, v.Set, groups); err != nil {
+		return err
+	}
+	return wb.Flush()
+}
+
+// inRowOrder sorts by row, and leaves examples without one at the end, in their order.
+func inRowOrder(list []NewExample) []NewExample {
+	row := func(e *NewExample) int {
+		if e.Row == 0 {
+			return math.MaxInt
+		}
+		return e.Row
+	}
+	sorted := slices.Clone(list)
+	slices.SortStableFunc(sorted, func(a, b NewExample) int { return cmp.Compare(row(&a), row(&b)) })
+	return sorted
+}
+
+// arrange turns a new example into a stored one, with its split, and adds its
+// group to groups.
+func arrange(n NewExample, groups map[string]Split) Example {
+	e := Example{Row: n.Row, Split: n.Split, Messages: plain(n.Messages)}
+	e.ID = exampleID(e.Messages)
+	e.Group = groupID(cmp.Or(n.Group, e.ID))
+	known, ok := groups[e.Group]
+	if e.Split == "" {
+		e.Split = cmp.Or(known, splitOf(e.Group))
+	}
+	if !ok {
+		groups[e.Group] = e.Split
+	}
+	return e
+}
+
+// groups returns the split of every group that the dataset has had so far.
+func (s *Store) groups(dataset string) (map[string]Split, error) {
+	return viewing(s, func(x tx) (map[string]Split, error) {
+		v, err := version(x, dataset, 0)
+		if errors.Is(err, ErrNotFound) { // the first version
+			return map[string]Split{}, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		return groupsOf(x, v.Set)
+	})
+}
+
+// groupsOf returns the groups of a set with their splits.
+func groupsOf(x tx, set string) (map[string]Split, error) {
+	groups := map[string]Split{}
+	prefix := groupSpace.under(set)
+	for e, err := range x.scan(span{prefix: prefix}) {
+		if err != nil {
+			return nil, err
+		}
+		groups[string(e.key[len(prefix):])] = Split(e.value)
+	}
+	return groups, nil
+}
+
+func writeGroups(wb *badger.WriteBatch, set string, groups map[string]Split) error {
+	for g, split := range groups {
+		if err := wb.Set(groupSpace.key(set, g), []byte(split)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// publish makes a staged set the next version of its dataset.
+func publish(x tx, v *storedVersion, applied []string) error {
+	d, err := datasets.read(x, datasetSpace.key(v.Dataset))
+	if err != nil {
+		return err
+	}
+	if d == nil {
+		d = &Dataset{Name: v.Dataset, CreatedAt: v.CreatedAt}
+	}
+	d.Latest++
+	v.Number = d.Latest
+	// Each refers to the other: the dataset goes first, unchecked.
+	if err := datasets.save(x, d); err != nil {
+		return err
+	}
+	if err := versions.create(x, v); err != nil {
+		return err
+	}
+	for _, id := range applied {
+		if err := markApplied(x, id, fmt.Sprintf("%s@%d", v.Dataset, v.Number)); err != nil {
+			return err
+		}
+	}
+	return x.del(stageSpace.key(v.Set))
+}
+
+// sweepSet deletes a set that no version has, its marker last.
+func (s *Store) sweepSet(set string) error {
+	if err := s.begin(); err != nil {
+		return err
+	}
+	defer s.end()
+	for _, prefix := range [][]byte{exampleSpace.under(set), groupSpace.under(set)} {
+		if err := s.deleteUnder(prefix); err != nil {
+			return err
+		}
+	}
+	return s.update(func(x tx) error { return x.del(stageSpace.key(set)) })
+}
+
+// deleteUnder deletes all keys with a prefix, in as many transactions as it takes.
+func (s *Store) deleteUnder(prefix []byte) error {
+	wb := s.db.NewWriteBatch()
+	defer wb.Cancel()
+	err := s.view(func(x tx) error {
+		for e, err := range x.scan(span{prefix: prefix, keysOnly: true}) {
+			if err != nil {
+				return err
+			}
+			if err := wb.Delete(e.key); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return wb.Flush()
+}
+
+// sweepStaged deletes all sets that a crash left.
+func (s *Store) sweepStaged() error {
+	var sets []string
+	err := s.view(func(x tx) error {
+		for e, err := range x.scan(span{prefix: stageSpace.under(), keysOnly: true}) {
+			if err != nil {
+				return err
+			}
+			sets = append(sets, string(e.key[len(stageSpace):]))
+		}
+		return nil
+	})
+	for _, set := range sets {
+		err = errors.Join(err, s.sweepSet(set))
+	}
+	return err
+}

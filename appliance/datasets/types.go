@@ -29,13 +29,11 @@ type ImportRequest struct {
 	Append bool `json:"append,omitempty"`
 }
 
-// Report is what Version.Report holds after an import, in JSON. It has no
-// texts of the data: values are shown as mask tokens.
+// Report is what Version.Report holds, in JSON. It has no texts of the data:
+// values are shown as mask tokens. Version.Counts has the sizes of the splits.
 type Report struct {
 	Clean *clean.Report `json:"clean,omitempty"`
 	Mask  MaskReport    `json:"mask"`
-	// Splits counts examples by split.
-	Splits map[string]int `json:"splits"`
 	// Feedback is set for versions that ApplyCorrections made.
 	Feedback *FeedbackReport `json:"feedback,omitempty"`
 	// ValidationFile is set for versions that FromFiles made with one.

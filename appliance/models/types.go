@@ -25,8 +25,9 @@ type Config struct {
 	Default string
 	// Org stands in the names of tuned models, "ft:<base>:<org>:…".
 	Org string
-	// Dir is where imported models are kept, usually <home>/models.
-	Dir string
+	// Home is the data directory. Imported models are kept in its folder
+	// "models"; relative paths of records start here.
+	Home string
 }
 
 // Resolved is what a name leads to.

@@ -1,0 +1,159 @@
+package datasets
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"cloister/appliance/masking"
+	"cloister/store"
+	"cloister/store/pii"
+)
+
+// turn is one message before masking.
+type turn struct {
+	role, content string
+	weight        *int
+}
+
+// builder masks examples one by one and gathers what the report says of them.
+// It is not safe for concurrent use.
+type builder struct {
+	mask     *masking.Service
+	system   string // the masked system prompt for examples that have none
+	inSystem int    // findings in it
+	examples []store.NewExample
+	// unique leaves out examples that are there already, word for word.
+	unique bool
+	seen   map[string]bool // examples by their texts
+
+	entities pii.Summary
+	rows     int // examples with findings
+	values   map[string]*value
+}
+
+// value is a masked value that stands in answers.
+type value struct {
+	entity string
+	rows   int
+	groups map[string]bool
+}
+
+func newBuilder(mask *masking.Service) *builder {
+	return &builder{mask: mask, seen: map[string]bool{}, entities: pii.Summary{}, values: map[string]*value{}}
+}
+
+// setSystem sets the system prompt for examples that have none.
+func (b *builder) setSystem(text string) error {
+	masked, findings, err := b.mask.Mask(strings.TrimSpace(text))
+	if err != nil {
+		return err
+	}
+	b.system, b.inSystem = masked.String(), len(findings)
+	return nil
+}
+
+// add masks an example and takes it up.
+func (b *builder) add(row int, group string, split store.Split, turns []turn) error {
+	if b.system != "" && (len(turns) == 0 || turns[0].role != "system") {
+		turns = append([]turn{{role: "system", content: b.system}}, turns...)
+	}
+	texts := make([]string, len(turns))
+	for i, t := range turns {
+		texts[i] = t.content
+	}
+	masked, findings, err := b.mask.MaskRecord(texts)
+	if err != nil {
+		return err
+	}
+	ex := store.NewExample{Row: row, Group: group, Split: split}
+	var identity strings.Builder
+	for i, t := range turns {
+		ex.Messages = append(ex.Messages, store.NewMessage{Role: t.role, Content: masked[i], Weight: t.weight})
+		fmt.Fprintf(&identity, "%s\x00%s\x00%v\x00", t.role, masked[i], t.weight == nil || *t.weight != 0)
+	}
+	if b.unique && b.seen[identity.String()] {
+		return nil
+	}
+	b.seen[identity.String()] = true
+	b.examples = append(b.examples, ex)
+	b.count(group, turns, findings)
+	return nil
+}
+
+// addStored takes up an example of an older version. Its texts are masked
+// already; they pass through the masker again, which leaves mask tokens alone.
+func (b *builder) addStored(row int, group string, split store.Split, messages []store.Message) error {
+	turns := make([]turn, len(messages))
+	for i, m := range messages {
+		turns[i] = turn{m.Role, m.Content, m.Weight}
+	}
+	return b.add(row, group, split, turns)
+}
+
+// count notes the findings of one example.
+func (b *builder) count(group string, turns []turn, findings [][]pii.Finding) {
+	inRow := map[string]bool{}
+	any := false
+	for i, list := range findings {
+		any = any || len(list) > 0
+		b.entities.Add(list)
+		if turns[i].role != "assistant" {
+			continue
+		}
+		for _, f := range list {
+			v := b.values[f.Token]
+			if v == nil {
+				v = &value{entity: f.Entity, groups: map[string]bool{}}
+				b.values[f.Token] = v
+			}
+			v.groups[group] = true
+			if !inRow[f.Token] {
+				inRow[f.Token] = true
+				v.rows++
+			}
+		}
+	}
+	if any {
+		b.rows++
+	}
+}
+
+// Bounds of the proposals for the allow list.
+const (
+	proposalQuestions = 3  // different questions whose answers hold the value
+	maxProposals      = 50 // more would not be read
+)
+
+// private are entities that belong to one person by their nature: however
+// often they stand in answers, they are not the institution's own.
+var private = []string{
+	pii.ResidentNumber, pii.ForeignerNumber, pii.DateOfBirth, pii.Passport, pii.DriverLicense,
+	pii.HealthInsurance, pii.MedicalRecord, pii.CreditCard, pii.SocialSecurity, pii.Secret,
+}
+
+// report gives the counts and the proposals, most frequent first.
+func (b *builder) report() MaskReport {
+	rep := MaskReport{Entities: b.entities, Rows: b.rows}
+	for _, token := range slices.Sorted(maps.Keys(b.values)) {
+		v := b.values[token]
+		if len(v.groups) >= proposalQuestions && !slices.Contains(private, v.entity) {
+			rep.Proposals = append(rep.Proposals, Proposal{Token: token, Entity: v.entity, Rows: v.rows, Questions: len(v.groups)})
+		}
+	}
+	slices.SortStableFunc(rep.Proposals, func(a, b Proposal) int {
+		return cmp.Or(cmp.Compare(b.Questions, a.Questions), cmp.Compare(b.Rows, a.Rows))
+	})
+	rep.Proposals = rep.Proposals[:min(len(rep.Proposals), maxProposals)]
+	return rep
+}
+
+// warnings are sentences for the report.
+func (b *builder) warnings() []string {
+	if b.inSystem > 0 {
+		return []string{fmt.Sprintf("%d values in the system prompt were masked; put them on the allow list to keep them.", b.inSystem)}
+	}
+	return nil
+}

@@ -1,0 +1,227 @@
+package datasets
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+
+	"cloister/appliance/fault"
+	"cloister/appliance/masking"
+	"cloister/store"
+	"cloister/store/clean"
+	"cloister/store/ingest"
+)
+
+// Service makes dataset versions.
+type Service struct {
+	st   *store.Store
+	mask *masking.Service
+	// making is held while a version is made, so that its parent is the newest.
+	making sync.Mutex
+}
+
+// New returns a Service.
+func New(st *store.Store, mask *masking.Service) *Service {
+	return &Service{st: st, mask: mask}
+}
+
+var goodName = regexp.MustCompile(`^[\p{L}\p{N}][\p{L}\p{N}._-]{0,63}$`)
+
+// Import seals the original, then reads, cleans, masks and splits it, and
+// stores the result as a new version. It gives a whole version or none; the
+// sealed original of a failed import is removed. What is wrong with the file
+// is a *fault.Error with the file, row and column.
+func (s *Service) Import(ctx context.Context, req ImportRequest, r io.Reader) (store.Version, error) {
+	if !goodName.MatchString(req.Name) {
+		return store.Version{}, fault.New(fault.Invalid, "", "name", "%q is not a good name for a dataset: use 1 to 64 letters, digits, points, dashes and underscores, a letter or digit first.", req.Name)
+	}
+	name := filepath.Base(req.FileName)
+	file, err := s.st.PutFile(ctx, store.File{Name: name, Purpose: "import"}, r)
+	if errors.Is(err, store.ErrTooLarge) {
+		return store.Version{}, fault.New(fault.TooLarge, "", "file", "%s is larger than %d MiB; cut it into parts and import them with --append.", name, store.MaxFileBytes>>20).Wrap(err)
+	}
+	if err != nil {
+		return store.Version{}, err
+	}
+	version, err := s.importFile(ctx, req, name, file.ID)
+	if err != nil {
+		return store.Version{}, errors.Join(err, s.st.DeleteFile(file.ID))
+	}
+	return version, nil
+}
+
+func (s *Service) importFile(ctx context.Context, req ImportRequest, name, fileID string) (store.Version, error) {
+	records, err := s.read(ctx, req, name, fileID)
+	if err != nil {
+		return store.Version{}, err
+	}
+	records, cleaned := clean.Clean(records, clean.Options{KeepHTML: req.KeepHTML})
+	if len(records) == 0 {
+		return store.Version{}, fault.New(fault.Invalid, "no_examples", "", "%s has no row to learn from: of %d rows, all were dropped (%s).", name, cleaned.Rows, dropped(cleaned))
+	}
+	if err := s.mask.Allow(req.Allow); err != nil {
+		return store.Version{}, err
+	}
+	b := newBuilder(s.mask)
+	if err := b.setSystem(req.System); err != nil {
+		return store.Version{}, err
+	}
+	for _, rec := range records {
+		if err := ctx.Err(); err != nil {
+			return store.Version{}, err
+		}
+		if err := b.add(rec.Row, rec.Group, "", turns(rec)); err != nil {
+			return store.Version{}, err
+		}
+	}
+	s.making.Lock()
+	defer s.making.Unlock()
+	parent, err := s.latest(req.Name)
+	if err != nil {
+		return store.Version{}, err
+	}
+	if req.Append && parent > 0 {
+		b.unique = true
+		if err := s.carry(ctx, b, req.Name, parent); err != nil {
+			return store.Version{}, err
+		}
+	}
+	return s.create(ctx, b, store.NewVersion{Dataset: req.Name, Parent: parent, Origin: "import", FileID: fileID}, Report{Clean: &cleaned})
+}
+
+// read reads the sealed original.
+func (s *Service) read(ctx context.Context, req ImportRequest, name, fileID string) ([]ingest.Record, error) {
+	original, err := s.st.OpenFile(fileID)
+	if err != nil {
+		return nil, err
+	}
+	defer original.Close()
+	var records []ingest.Record
+	err = ingest.Read(original, name, ingest.Options{
+		Format: req.Format, QuestionColumn: req.QuestionColumn, AnswerColumn: req.AnswerColumn,
+		SystemColumn: req.SystemColumn, Encoding: req.Encoding, Sheet: req.Sheet,
+	}, func(rec ingest.Record) error {
+		records = append(records, rec)
+		return ctx.Err()
+	})
+	if bad, ok := errors.AsType[*ingest.Error](err); ok {
+		return nil, fault.New(fault.Invalid, "invalid_file_format", "file", "%s.", strings.TrimSuffix(bad.Error(), ".")).Wrap(bad)
+	}
+	return records, err
+}
+
+// carry adds the examples of an older version after the file's own; one that
+// the file has as well is added once.
+func (s *Service) carry(ctx context.Context, b *builder, dataset string, version int) error {
+	for ex, err := range s.st.Examples(dataset, version, "") {
+		if err != nil {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		// Row 0: the number belongs to another file.
+		if err := b.addStored(0, ex.Group, ex.Split, ex.Messages); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// latest is the number of a dataset's newest version, 0 if there is none.
+func (s *Service) latest(dataset string) (int, error) {
+	d, err := s.st.Dataset(dataset)
+	if errors.Is(err, store.ErrNotFound) {
+		return 0, nil
+	}
+	return d.Latest, err
+}
+
+// create stores what the builder gathered.
+func (s *Service) create(ctx context.Context, b *builder, v store.NewVersion, rep Report) (store.Version, error) {
+	rep.Mask = b.report()
+	rep.Warnings = append(rep.Warnings, b.warnings()...)
+	raw, err := json.Marshal(rep)
+	if err != nil {
+		return store.Version{}, err
+	}
+	v.System, v.Report, v.Examples = b.system, raw, b.examples
+	return s.st.CreateVersion(ctx, v)
+}
+
+// Report reads the report of a version; number 0 means the newest.
+func (s *Service) Report(dataset string, number int) (Report, error) {
+	v, err := s.version(dataset, number)
+	if err != nil {
+		return Report{}, err
+	}
+	return report(v)
+}
+
+func report(v store.Version) (Report, error) {
+	var rep Report
+	if len(v.Report) > 0 {
+		if err := json.Unmarshal(v.Report, &rep); err != nil {
+			return Report{}, fmt.Errorf("the report of %s@%d: %w", v.Dataset, v.Number, err)
+		}
+	}
+	return rep, nil
+}
+
+// Reveal returns the proposals of a version's report with their values, out of
+// the vault, so that somebody who may see them can decide what to allow.
+func (s *Service) Reveal(dataset string, number int) ([]Proposal, error) {
+	rep, err := s.Report(dataset, number)
+	if err != nil {
+		return nil, err
+	}
+	for i := range rep.Mask.Proposals {
+		p := &rep.Mask.Proposals[i]
+		if p.Value, err = s.mask.Reveal(p.Token); err != nil {
+			return nil, fmt.Errorf("%s: %w", p.Token, err)
+		}
+	}
+	return rep.Mask.Proposals, nil
+}
+
+func (s *Service) version(dataset string, number int) (store.Version, error) {
+	v, err := s.st.Version(dataset, number)
+	if errors.Is(err, store.ErrNotFound) {
+		return store.Version{}, NotFound(dataset, number).Wrap(err)
+	}
+	return v, err
+}
+
+// NotFound is the error about a dataset version that does not exist.
+func NotFound(dataset string, number int) *fault.Error {
+	if number > 0 {
+		return fault.New(fault.NotFound, "", "dataset", "There is no version %d of a dataset %q.", number, dataset).WithHint("cloister dataset show %s", dataset)
+	}
+	return fault.New(fault.NotFound, "", "dataset", "There is no dataset %q.", dataset).WithHint("cloister dataset list")
+}
+
+// turns gives a record's messages as the builder wants them.
+func turns(rec ingest.Record) []turn {
+	var out []turn
+	for _, m := range rec.Turns() {
+		out = append(out, turn{m.Role, m.Content, m.Weight})
+	}
+	return out
+}
+
+// dropped says why rows were dropped, in words.
+func dropped(rep clean.Report) string {
+	parts := []string{}
+	for _, reason := range []string{clean.Empty, clean.EmptyQuestion, clean.EmptyAnswer, clean.Duplicate, clean.NearDuplicate} {
+		if n := rep.Drops[reason]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%s %d", reason, n))
+		}
+	}
+	return strings.Join(parts, ", ")
+}

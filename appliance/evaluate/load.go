@@ -1,0 +1,180 @@
+package evaluate
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"cloister/appliance/datasets"
+	"cloister/appliance/fault"
+	"cloister/llama/chat"
+	"cloister/lora/eval"
+	"cloister/store"
+	"cloister/store/ingest"
+)
+
+// load reads the held-out examples, completes the record with where they come
+// from, and names the source.
+func (r *run) load(ctx context.Context, file io.Reader, record *store.Evaluation) (source string, err error) {
+	if r.req.Dataset == "" {
+		if file == nil {
+			return "", fault.New(fault.Invalid, "", "dataset", "The request names no data: give a dataset or a file.")
+		}
+		record.Split = ""
+		source = filepath.Base(r.req.FileName)
+		r.cases, err = r.readFile(ctx, source, file)
+	} else {
+		v, err := r.st.Version(r.req.Dataset, r.req.Version)
+		if errors.Is(err, store.ErrNotFound) {
+			return "", datasets.NotFound(r.req.Dataset, r.req.Version).Wrap(err)
+		}
+		if err != nil {
+			return "", err
+		}
+		record.Dataset, record.Version, record.Split = v.Dataset, v.Number, cmp.Or(r.req.Split, store.Test)
+		source = fmt.Sprintf("%s@%d %s", v.Dataset, v.Number, record.Split)
+		r.cases, err = r.split(v.Dataset, v.Number, record.Split, r.req.Limit)
+		if err != nil {
+			return "", err
+		}
+	}
+	if err != nil {
+		return "", err
+	}
+	if r.req.Dataset == "" && r.req.Limit > 0 {
+		r.cases = choose(r.cases, r.req.Limit)
+	}
+	if len(r.cases) == 0 {
+		return "", fault.New(fault.Invalid, "no_examples", "dataset", "%s has no examples to evaluate on.", source)
+	}
+	return source, nil
+}
+
+// split reads the examples of a split, at most limit of them (0: all), chosen
+// by hash so that a larger limit keeps the smaller one's choice.
+func (r *run) split(dataset string, version int, split store.Split, limit int) ([]example, error) {
+	var out []example
+	for ex, err := range r.st.Examples(dataset, version, split) {
+		if err != nil {
+			return nil, err
+		}
+		if e, ok := fromStored(ex); ok {
+			out = append(out, e)
+		}
+	}
+	return choose(out, limit), nil
+}
+
+// fromStored makes a case of a stored conversation: what is expected is its
+// last assistant turn.
+func fromStored(ex store.Example) (example, bool) {
+	end := len(ex.Messages)
+	for end > 0 && ex.Messages[end-1].Role != "assistant" {
+		end--
+	}
+	if end < 2 {
+		return example{}, false
+	}
+	e := example{item: eval.Item{Row: ex.Row, Expected: ex.Messages[end-1].Content}}
+	for _, m := range ex.Messages[:end] {
+		if m.Role == "user" {
+			e.item.Question = m.Content
+		}
+		e.messages = append(e.messages, chat.Message{Role: m.Role, Content: m.Content})
+	}
+	// Earlier answers are what was said before, not what is measured.
+	for i := range e.messages[:end-1] {
+		if e.messages[i].Role == "assistant" {
+			e.messages[i].Weight = new(int)
+		}
+	}
+	return e, true
+}
+
+// choose keeps at most limit examples (0: all), by a hash of their texts, in
+// their order.
+func choose(all []example, limit int) []example {
+	if limit <= 0 || len(all) <= limit {
+		return all
+	}
+	order := make([]int, len(all))
+	hash := make([]uint64, len(all))
+	for i, e := range all {
+		order[i] = i
+		sum := sha256.Sum256([]byte(e.item.Question + "\x00" + e.item.Expected))
+		hash[i] = binary.BigEndian.Uint64(sum[:])
+	}
+	slices.SortFunc(order, func(a, b int) int { return cmp.Or(cmp.Compare(hash[a], hash[b]), a-b) })
+	order = order[:limit]
+	slices.Sort(order)
+	out := make([]example, limit)
+	for i, at := range order {
+		out[i] = all[at]
+	}
+	return out
+}
+
+// Columns of an evaluation file besides question and expected.
+const (
+	keyColumn   = "key"
+	humanColumn = "human_score"
+	ratedColumn = "answer"
+)
+
+// readFile reads a file of questions and expected answers, and masks them.
+func (r *run) readFile(ctx context.Context, name string, file io.Reader) ([]example, error) {
+	var out []example
+	system := cmp.Or(r.req.System, r.system)
+	err := ingest.Read(file, name, ingest.Options{
+		AnswerColumn: "expected", Optional: []string{keyColumn, humanColumn, ratedColumn},
+	}, func(rec ingest.Record) error {
+		if strings.TrimSpace(rec.Question) == "" || strings.TrimSpace(rec.Answer) == "" {
+			return nil // an empty line of a spreadsheet
+		}
+		e, err := r.fromRecord(rec, name, system)
+		if err != nil {
+			return err
+		}
+		out = append(out, e)
+		return ctx.Err()
+	})
+	if bad, ok := errors.AsType[*ingest.Error](err); ok {
+		return nil, fault.New(fault.Invalid, "invalid_file_format", "file", "%s. An evaluation file has the columns question and expected; key, human_score and answer are optional.", strings.TrimSuffix(bad.Error(), ".")).Wrap(bad)
+	}
+	return out, err
+}
+
+// fromRecord makes a case of a row.
+func (r *run) fromRecord(rec ingest.Record, name, system string) (example, error) {
+	system = cmp.Or(rec.System, system)
+	masked, _, err := r.mask.MaskRecord([]string{rec.Question, rec.Answer, system, rec.Extra[keyColumn], rec.Extra[ratedColumn]})
+	if err != nil {
+		return example{}, err
+	}
+	question, expected := masked[0].String(), masked[1].String()
+	e := example{item: eval.Item{
+		Row: rec.Row, Question: question, Expected: expected,
+		Key: strings.TrimSpace(masked[3].String()), Rated: masked[4].String(),
+	}}
+	if text := strings.TrimSpace(rec.Extra[humanColumn]); text != "" {
+		score, err := strconv.ParseFloat(text, 64)
+		if err != nil || math.IsNaN(score) || math.IsInf(score, 0) {
+			return example{}, fault.New(fault.Invalid, "invalid_file_format", "file", "%s, row %d, column %s: expected a number.", name, rec.Row, humanColumn)
+		}
+		e.item.HumanScore = &score
+	}
+	if masked[2].String() != "" {
+		e.messages = append(e.messages, chat.Message{Role: "system", Content: masked[2].String()})
+	}
+	e.messages = append(e.messages, chat.Message{Role: "user", Content: question}, chat.Message{Role: "assistant", Content: expected})
+	return e, nil
+}

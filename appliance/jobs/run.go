@@ -1,0 +1,265 @@
+package jobs
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"cloister/appliance/engine"
+	"cloister/appliance/fault"
+	"cloister/llama/chat"
+	"cloister/lora/train"
+	"cloister/store"
+)
+
+// validate turns a job's files into a dataset version and queues the job. The
+// error is one of the store: the job stays where it is.
+func (m *Manager) validate(job store.Job) error {
+	m.event(job.ID, info, "Validating training file: "+job.TrainingFile, nil)
+	if job.ValidationFile != "" {
+		m.event(job.ID, info, "Validating validation file: "+job.ValidationFile, nil)
+	}
+	version, err := m.data.FromFiles(m.ctx, job.TrainingFile, job.ValidationFile)
+	switch {
+	case m.ctx.Err() != nil:
+		return nil // the next start validates again
+	case err != nil:
+		return m.fail(job, failure(err))
+	}
+	m.event(job.ID, info, "Files validated, moving job to queued state", nil)
+	_, err = m.st.UpdateJob(job.ID, func(j *store.Job) error {
+		if j.Status.Terminal() {
+			return errEnded
+		}
+		j.Status, j.Dataset, j.Version = store.JobQueued, version.Dataset, version.Number
+		return nil
+	})
+	m.news.tell(job.ID)
+	m.poke(runner)
+	return unlessEnded(err)
+}
+
+// unlessEnded drops the error about a job that was cancelled meanwhile.
+func unlessEnded(err error) error {
+	if errors.Is(err, errEnded) {
+		return nil
+	}
+	return err
+}
+
+// run trains one job to its end. The error is one of the store: the job stays
+// where it is and is tried again.
+func (m *Manager) run(job store.Job) error {
+	ctx, cancel := context.WithCancel(m.ctx)
+	defer cancel()
+	m.mu.Lock()
+	m.current, m.cancel = job.ID, cancel // before the state says "running", so that Cancel finds it
+	m.mu.Unlock()
+	defer func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.current = ""
+	}()
+
+	resumed := job.Status == store.JobRunning
+	job, err := m.st.UpdateJob(job.ID, func(j *store.Job) error {
+		if j.Status.Terminal() {
+			return errEnded
+		}
+		if j.Status = store.JobRunning; j.StartedAt == nil {
+			now := time.Now().UTC()
+			j.StartedAt = &now
+		}
+		return nil
+	})
+	if err != nil {
+		return unlessEnded(err)
+	}
+	if resumed {
+		m.event(job.ID, info, "Fine-tuning job resumed after a restart of the appliance", nil)
+	} else {
+		m.event(job.ID, info, "Fine-tuning job started", nil)
+	}
+	req, failed, err := m.request(job)
+	if err != nil {
+		return err
+	}
+	if failed != nil {
+		return m.fail(job, *failed)
+	}
+	result, err := m.train(ctx, job.ID, req)
+	switch {
+	case err == nil:
+		err := m.finish(job, result)
+		if gone(err) {
+			err = m.fail(job, store.JobError{Code: "adapter_missing", Message: "The trained adapter cannot be read: " + err.Error()})
+		}
+		if err != nil {
+			return err
+		}
+	case m.ctx.Err() != nil:
+		return nil // still "running": the next start resumes it
+	case ctx.Err() != nil: // cancelled, and said so
+	default:
+		if err := m.fail(job, failure(err)); err != nil {
+			return err
+		}
+	}
+	return m.tidy(job.ID, req)
+}
+
+// gone reports whether an error is about a file.
+func gone(err error) bool {
+	_, path := errors.AsType[*fs.PathError](err)
+	_, link := errors.AsType[*os.LinkError](err)
+	return path || link
+}
+
+// tidy removes what a job that has ended leaves behind: its work, and, unless
+// it has succeeded, adapters that it had made before it was cancelled.
+func (m *Manager) tidy(id string, req train.Request) error {
+	job, err := m.st.Job(id)
+	if err != nil {
+		return err
+	}
+	if job.Status != store.JobSucceeded {
+		made, err := m.st.JobAdapters(id)
+		if err != nil {
+			return err
+		}
+		for _, a := range made {
+			if err := m.st.DeleteAdapter(a.Name); err != nil {
+				return err
+			}
+			_ = os.Remove(filepath.Join(m.config.Home, a.Path))
+		}
+		_ = os.Remove(req.OutPath)
+	}
+	return os.RemoveAll(req.WorkDir)
+}
+
+// Free space below which a job is not started, and below which it is warned
+// about, in bytes.
+const (
+	tooFull  = 256 << 20
+	nearFull = 2 << 30
+)
+
+// request gathers all that the trainer needs. failed says why the job cannot
+// run; err is one of the store.
+func (m *Manager) request(job store.Job) (req train.Request, failed *store.JobError, err error) {
+	base, err := m.st.BaseModel(job.Base)
+	if errors.Is(err, store.ErrNotFound) {
+		return req, &store.JobError{Code: "model_not_found", Param: "model", Message: fmt.Sprintf("The base model %q has been removed.", job.Base)}, nil
+	}
+	if err != nil {
+		return req, nil, err
+	}
+	req = train.Request{
+		JobID: job.ID, BasePath: m.models.Path(base.Path), Threads: m.config.Threads,
+		WorkDir: filepath.Join(m.config.Home, "work", job.ID),
+		OutPath: filepath.Join(m.config.Home, adapterPath(job.ID, 0)),
+	}
+	if err := json.Unmarshal(job.Requested, &req.Hyperparameters); err != nil {
+		return req, nil, fmt.Errorf("hyper-parameters of %s: %w", job.ID, err)
+	}
+	if req.Train, err = m.examples(job, store.Train); err != nil {
+		return req, nil, err
+	}
+	if req.Valid, err = m.examples(job, store.Valid); err != nil {
+		return req, nil, err
+	}
+	for _, dir := range []string{req.WorkDir, filepath.Dir(req.OutPath)} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return req, nil, err
+		}
+	}
+	switch free, err := m.free(m.config.Home); {
+	case err != nil:
+		return req, nil, err
+	case free < tooFull:
+		return req, &store.JobError{Code: "disk_full", Message: fmt.Sprintf("Only %d MiB are free on the disk of the data directory; at least %d MiB are needed.", free>>20, tooFull>>20)}, nil
+	case free < nearFull:
+		m.event(job.ID, warn, fmt.Sprintf("Only %d MiB are free on the disk of the data directory.", free>>20), nil)
+	}
+	return req, nil, nil
+}
+
+// freeBytes is the space that is free for this user on the disk of a folder.
+func freeBytes(dir string) (uint64, error) {
+	var s syscall.Statfs_t
+	if err := syscall.Statfs(dir, &s); err != nil {
+		return 0, err
+	}
+	return s.Bavail * uint64(s.Bsize), nil
+}
+
+// examples reads one split of the job's dataset version.
+func (m *Manager) examples(job store.Job, split store.Split) ([]train.Example, error) {
+	var out []train.Example
+	for ex, err := range m.st.Examples(job.Dataset, job.Version, split) {
+		if err != nil {
+			return nil, err
+		}
+		e := train.Example{Row: ex.Row}
+		for _, msg := range ex.Messages {
+			e.Messages = append(e.Messages, chat.Message{Role: msg.Role, Content: msg.Content, Weight: msg.Weight})
+		}
+		out = append(out, e)
+	}
+	return out, nil
+}
+
+// maxDeaths bounds how often in a row a worker may die without having done a
+// step that was not done before.
+const maxDeaths = 3
+
+// train runs the trainer, and again from the checkpoint when its worker dies.
+func (m *Manager) train(ctx context.Context, job string, req train.Request) (train.Result, error) {
+	rec := recorder{m: m, ctx: ctx, job: job}
+	deaths, reached := 0, 0
+	for {
+		result, err := m.trainer.Train(ctx, req, rec.record)
+		died := errors.Is(err, engine.ErrWorkerDied) || errors.Is(err, train.ErrStopped)
+		if err == nil || ctx.Err() != nil || !died {
+			return result, err
+		}
+		if deaths++; rec.step > reached {
+			deaths, reached = 1, rec.step
+		}
+		if deaths >= maxDeaths {
+			return result, fmt.Errorf("%w (%d times in a row)", engine.ErrWorkerDied, deaths)
+		}
+		m.event(job, warn, "The training worker died; training goes on from the last checkpoint", nil)
+	}
+}
+
+// failure puts an error into OpenAI's shape. Messages of the trainer and the
+// services hold no texts of examples.
+func failure(err error) store.JobError {
+	if f, ok := errors.AsType[*fault.Error](err); ok {
+		return store.JobError{Code: f.Code, Message: f.Error(), Param: f.Param}
+	}
+	switch {
+	case errors.Is(err, train.ErrDiverged):
+		return store.JobError{Code: "training_diverged", Message: err.Error()}
+	case errors.Is(err, engine.ErrWorkerDied):
+		return store.JobError{Code: "worker_died", Message: "The training worker died again and again: " + err.Error() + ". Perhaps memory ran out; a smaller batch_size or max_length needs less."}
+	}
+	return store.JobError{Code: "training_failed", Message: err.Error()}
+}
+
+// fail ends a job with an error.
+func (m *Manager) fail(job store.Job, e store.JobError) error {
+	if e.Code == "" {
+		e.Code = "invalid_request"
+	}
+	_, err := m.end(job.ID, func(j *store.Job) { j.Status, j.Error = store.JobFailed, &e }, line{bad, e.Message})
+	return unlessEnded(err)
+}

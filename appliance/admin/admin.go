@@ -11,9 +11,37 @@ package admin
 import (
 	"time"
 
+	"cloister/appliance/datasets"
+	"cloister/appliance/estimate"
+	"cloister/appliance/evaluate"
+	"cloister/appliance/feedback"
 	"cloister/appliance/openai"
+	"cloister/appliance/release"
 	"cloister/lora/train"
 	"cloister/store"
+)
+
+// The requests and reports of the services are their own wire types.
+type (
+	// ImportDataset is the part "options" of POST /admin/datasets; the part
+	// "file" follows with the bytes of a raw file.
+	ImportDataset = datasets.ImportRequest
+	// Proposal is a masked value that may be the institution's own, shown in
+	// full: GET /admin/datasets/{name}/versions/{n}/proposals.
+	Proposal = datasets.Proposal
+	// Estimate is the answer to POST /admin/estimate.
+	Estimate = estimate.Estimate
+	// Evaluate is the part "options" of POST /admin/evaluations; the part
+	// "file" follows when it names no dataset.
+	Evaluate = evaluate.Request
+	// Release is an alias with its releases: GET /admin/releases.
+	Release = release.Status
+	// FeedbackItem is a line of GET /admin/feedback; its texts are masked.
+	FeedbackItem = feedback.Item
+	// FeedbackReport is GET /admin/feedback/report?since=TIME&worst=N.
+	FeedbackReport = feedback.Report
+	// FeedbackImported is the answer to POST /admin/feedback/import.
+	FeedbackImported = feedback.ImportResult
 )
 
 // Status describes the running appliance: GET /admin/status.
@@ -29,37 +57,12 @@ type Status struct {
 	Releases []Release `json:"releases"`
 }
 
-// Release is an alias with the release that serves under it and the earlier
-// ones: GET /admin/releases.
-type Release struct {
-	Alias   store.Alias     `json:"alias"`
-	Current store.Release   `json:"current"`
-	History []store.Release `json:"history,omitempty"` // newest first, the current one included
-}
-
 // ImportModel asks for a GGUF file on the appliance's machine to be added as a
 // base model: POST /admin/models.
 type ImportModel struct {
 	Path string `json:"path"`           // absolute
 	Name string `json:"name,omitempty"` // empty: from the file's own metadata
 	Copy bool   `json:"copy,omitempty"` // copy it into the data directory; otherwise the file must stay where it is
-}
-
-// ImportDataset says how to read a raw file into a new version of a dataset:
-// the part "options" of POST /admin/datasets; the part "file" follows with the
-// bytes.
-type ImportDataset struct {
-	Name           string   `json:"name"`
-	FileName       string   `json:"file_name"`
-	Format         string   `json:"format,omitempty"` // empty: by name and content
-	QuestionColumn string   `json:"question_column,omitempty"`
-	AnswerColumn   string   `json:"answer_column,omitempty"`
-	SystemColumn   string   `json:"system_column,omitempty"`
-	Encoding       string   `json:"encoding,omitempty"` // empty: detected
-	Sheet          string   `json:"sheet,omitempty"`    // of a workbook; empty: the first
-	System         string   `json:"system,omitempty"`   // system prompt that every example gets
-	Allow          []string `json:"allow,omitempty"`    // values that stay unmasked
-	KeepHTML       bool     `json:"keep_html,omitempty"`
 }
 
 // Dataset is a dataset with its versions, oldest first: GET /admin/datasets/{name}.
@@ -87,20 +90,6 @@ type JobLine struct {
 	Error *openai.Error `json:"error,omitempty"`
 }
 
-// Evaluate asks for a comparison of a model with a baseline: POST
-// /admin/evaluations. Held-out data is a split of a dataset version or, when
-// Dataset is empty, a CSV file with question,expected[,human_score] columns
-// that is sent along.
-type Evaluate struct {
-	Model    string      `json:"model"`
-	Baseline string      `json:"baseline,omitempty"` // empty: the model's own base
-	Dataset  string      `json:"dataset,omitempty"`
-	Version  int         `json:"version,omitempty"` // 0: the newest
-	Split    store.Split `json:"split,omitempty"`   // empty: test
-	FileName string      `json:"file_name,omitempty"`
-	Limit    int         `json:"limit,omitempty"` // at most so many examples; 0: all
-}
-
 // EvaluateLine is one line of the answer to Evaluate: progress, and at last
 // the evaluation. Error ends a stream that broke.
 type EvaluateLine struct {
@@ -121,28 +110,6 @@ type Deploy struct {
 // Rollback makes the release before the current one serve again: POST /admin/rollback.
 type Rollback struct {
 	Alias string `json:"alias"`
-}
-
-// FeedbackItem is a judgement beside the answer that it judges. Its texts are
-// masked. Answer is nil when the answer is no longer kept.
-type FeedbackItem struct {
-	store.Feedback
-	Answer *store.Answer `json:"answer,omitempty"`
-}
-
-// FeedbackReport sums up judgements: GET /admin/feedback/report?since=…&worst=….
-type FeedbackReport struct {
-	Since       time.Time      `json:"since"`
-	Ratings     map[int]int    `json:"ratings"` // number of judgements by rating, 1 to 5
-	Mean        float64        `json:"mean"`    // of the ratings given; 0 when there are none
-	Corrections int            `json:"corrections"`
-	Pending     int            `json:"pending"` // corrections that no dataset has taken up
-	Worst       []FeedbackItem `json:"worst"`   // lowest rating first
-}
-
-// FeedbackImported says what came of a file of ratings: POST /admin/feedback/import.
-type FeedbackImported struct {
-	Imported int `json:"imported"`
 }
 
 // ApplyFeedback makes a new version of a dataset with the corrections that

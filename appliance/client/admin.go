@@ -76,6 +76,13 @@ func (c *Client) Version(ctx context.Context, name string, number int) (store.Ve
 	return get[store.Version](ctx, c, "/admin/datasets/"+url.PathEscape(name)+"/versions/"+strconv.Itoa(number))
 }
 
+// Proposals returns the masked values of a version that may be the
+// institution's own, in full, so that somebody can decide which to allow.
+func (c *Client) Proposals(ctx context.Context, name string, number int) ([]admin.Proposal, error) {
+	out, err := get[admin.List[admin.Proposal]](ctx, c, "/admin/datasets/"+url.PathEscape(name)+"/versions/"+strconv.Itoa(number)+"/proposals")
+	return out.Data, err
+}
+
 // Export writes the examples of a version (0: the newest) to w as masked chat
 // JSONL; split "" means all of them.
 func (c *Client) Export(ctx context.Context, name string, number int, split store.Split, w io.Writer) error {
@@ -94,6 +101,11 @@ func (c *Client) Export(ctx context.Context, name string, number int, split stor
 // RemoveDataset removes a dataset with all its versions.
 func (c *Client) RemoveDataset(ctx context.Context, name string) error {
 	return c.call(ctx, http.MethodDelete, "/admin/datasets/"+url.PathEscape(name), nil, nil)
+}
+
+// Estimate says what a fine-tuning job would take. It measures for a while.
+func (c *Client) Estimate(ctx context.Context, in admin.TrainOn) (admin.Estimate, error) {
+	return post[admin.Estimate](ctx, c, "/admin/estimate", in)
 }
 
 // Tune starts a fine-tuning job.
@@ -189,16 +201,16 @@ func (c *Client) Releases(ctx context.Context) ([]admin.Release, error) {
 	return out.Data, err
 }
 
-// Feedback lists the newest judgements first.
-func (c *Client) Feedback(ctx context.Context, limit int) ([]admin.FeedbackItem, error) {
-	out, err := get[admin.List[admin.FeedbackItem]](ctx, c, query("/admin/feedback", "limit", number(limit)))
+// Feedback lists the judgements since a time, the newest first.
+func (c *Client) Feedback(ctx context.Context, since time.Time, limit int) ([]admin.FeedbackItem, error) {
+	out, err := get[admin.List[admin.FeedbackItem]](ctx, c, query("/admin/feedback", "since", stamp(since), "limit", number(limit)))
 	return out.Data, err
 }
 
 // FeedbackReport sums up the judgements since a time and shows the worst answers.
 func (c *Client) FeedbackReport(ctx context.Context, since time.Time, worst int) (admin.FeedbackReport, error) {
 	return get[admin.FeedbackReport](ctx, c, query("/admin/feedback/report",
-		"since", since.UTC().Format(time.RFC3339), "worst", number(worst)))
+		"since", stamp(since), "worst", number(worst)))
 }
 
 // ImportFeedback reads a CSV file of ratings.
@@ -236,6 +248,14 @@ func (c *Client) RemoveKey(ctx context.Context, id string) error {
 func (c *Client) Audit(ctx context.Context, limit int) ([]store.Audit, error) {
 	out, err := get[admin.List[store.Audit]](ctx, c, query("/admin/audit", "limit", number(limit)))
 	return out.Data, err
+}
+
+// stamp formats a time; the zero time leaves it to the appliance.
+func stamp(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(time.RFC3339)
 }
 
 // number formats a limit; 0 leaves it to the appliance.

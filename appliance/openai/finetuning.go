@@ -30,37 +30,41 @@ func (a *Auto[T]) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// Hyperparameters are those that OpenAI has for supervised fine-tuning.
+// Hyperparameters are those that OpenAI has for supervised fine-tuning, and
+// three that it has not, for clients that send them as extra fields.
 type Hyperparameters struct {
 	BatchSize              Auto[int]     `json:"batch_size"`
 	LearningRateMultiplier Auto[float64] `json:"learning_rate_multiplier"`
 	NEpochs                Auto[int]     `json:"n_epochs"`
+
+	LearningRate Auto[float64] `json:"learning_rate,omitzero"` // the rate itself; the multiplier is then ignored
+	Rank         Auto[int]     `json:"rank,omitzero"`          // of the LoRA adapter
+	Alpha        Auto[float64] `json:"alpha,omitzero"`         // the adapter's scale is alpha/rank
 }
 
 // UnmarshalJSON decodes the object. Its error is a *FieldError whose path
 // starts with "hyperparameters".
 func (h *Hyperparameters) UnmarshalJSON(data []byte) error {
-	var raw struct {
-		BatchSize              json.RawMessage `json:"batch_size"`
-		LearningRateMultiplier json.RawMessage `json:"learning_rate_multiplier"`
-		NEpochs                json.RawMessage `json:"n_epochs"`
-	}
+	var raw map[string]json.RawMessage
 	if err := json.Unmarshal(data, &raw); err != nil {
 		return under(err, "hyperparameters")
 	}
 	for _, f := range []struct {
 		name string
-		raw  json.RawMessage
 		to   json.Unmarshaler
 	}{
-		{"batch_size", raw.BatchSize, &h.BatchSize},
-		{"learning_rate_multiplier", raw.LearningRateMultiplier, &h.LearningRateMultiplier},
-		{"n_epochs", raw.NEpochs, &h.NEpochs},
+		{"batch_size", &h.BatchSize},
+		{"learning_rate_multiplier", &h.LearningRateMultiplier},
+		{"n_epochs", &h.NEpochs},
+		{"learning_rate", &h.LearningRate},
+		{"rank", &h.Rank},
+		{"alpha", &h.Alpha},
 	} {
-		if f.raw == nil {
+		value, ok := raw[f.name]
+		if !ok {
 			continue
 		}
-		if err := f.to.UnmarshalJSON(f.raw); err != nil {
+		if err := f.to.UnmarshalJSON(value); err != nil {
 			param := "hyperparameters." + f.name
 			return &FieldError{Param: param, Message: "Invalid value for '" + param + "': " + err.Error()}
 		}

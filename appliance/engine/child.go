@@ -205,11 +205,15 @@ func (w *worker) post(ctx context.Context, path string, body any) (*http.Respons
 	return resp, nil
 }
 
-// explain turns a broken connection into what it means to the caller.
+// explain turns a broken connection into what it means to the caller. It
+// returns when the process is gone for certain, so that the next request does
+// not meet it again.
 func (w *worker) explain(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
+	_ = w.cmd.Process.Kill()
+	<-w.dead
 	return fmt.Errorf("%w (%w)", ErrWorkerDied, err)
 }
 

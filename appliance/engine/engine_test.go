@@ -1,8 +1,11 @@
 package engine_test
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,6 +15,7 @@ import (
 
 	"cloister/appliance/engine"
 	"cloister/appliance/engine/enginetest"
+	"cloister/llama/gguf"
 	"cloister/llama/llamatest"
 )
 
@@ -110,4 +114,39 @@ func TestChildRefusesBadCommand(t *testing.T) {
 		c.Close()
 		t.Fatal("/bin/false served a model")
 	}
+}
+
+// adapterFile writes an adapter of random numbers, large enough to change every answer.
+func adapterFile(t *testing.T) string {
+	t.Helper()
+	const rank, in, out, layers = 4, 576, 192, 30
+	rng := rand.New(rand.NewPCG(1, 2))
+	matrix := func(n int) []byte {
+		var b []byte
+		for range n {
+			b = binary.LittleEndian.AppendUint32(b, math.Float32bits(float32(rng.NormFloat64())*0.2))
+		}
+		return b
+	}
+	var tensors []gguf.Tensor
+	for i := range layers {
+		name := fmt.Sprintf("blk.%d.attn_v.weight.lora_", i)
+		tensors = append(tensors,
+			gguf.Tensor{Name: name + "a", Type: gguf.F32, Dims: []uint64{in, rank}, Data: matrix(in * rank)},
+			gguf.Tensor{Name: name + "b", Type: gguf.F32, Dims: []uint64{rank, out}, Data: matrix(rank * out)})
+	}
+	path := filepath.Join(t.TempDir(), "random.gguf")
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	err = gguf.Write(f, []gguf.KV{
+		{Key: "general.type", Value: "adapter"}, {Key: "general.architecture", Value: "llama"},
+		{Key: "adapter.type", Value: "lora"}, {Key: "adapter.lora.alpha", Value: float32(rank)},
+	}, tensors)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
 }

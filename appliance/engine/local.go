@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"sync"
 
 	"cloister/llama"
 	"cloister/llama/chat"
@@ -17,6 +18,9 @@ type Options = sched.Options
 type Local struct {
 	model *llama.Model
 	sched *sched.Scheduler
+
+	mu     sync.RWMutex // held for reading by each call, so that Close waits for them
+	closed bool
 }
 
 var _ Engine = (*Local)(nil)
@@ -32,53 +36,84 @@ func OpenLocal(path string, o Options) (*Local, error) {
 		_ = m.Close()
 		return nil, err
 	}
-	return &Local{m, s}, nil
+	return &Local{model: m, sched: s}, nil
+}
+
+// use runs f while the model is sure to be there.
+func (l *Local) use(f func() error) error {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	if l.closed {
+		return ErrClosed
+	}
+	return f()
 }
 
 // Info implements Engine.
-func (l *Local) Info(context.Context) (Info, error) {
-	return Info{
-		Architecture: l.model.Architecture(), Description: l.model.Description(),
-		Parameters: l.model.Parameters(), SizeBytes: l.model.SizeBytes(), Vocabulary: l.model.Size(),
-		TrainContext: l.model.TrainContext(), ServeContext: l.sched.ContextTokens(), ParallelSlots: l.sched.Slots(),
-	}, nil
+func (l *Local) Info(context.Context) (info Info, err error) {
+	err = l.use(func() error {
+		info = Info{
+			Architecture: l.model.Architecture(), Description: l.model.Description(),
+			Parameters: l.model.Parameters(), SizeBytes: l.model.SizeBytes(), Vocabulary: l.model.Size(),
+			TrainContext: l.model.TrainContext(), ServeContext: l.sched.ContextTokens(), ParallelSlots: l.sched.Slots(),
+		}
+		return nil
+	})
+	return info, err
 }
 
 // Chat implements Engine.
-func (l *Local) Chat(ctx context.Context, req ChatRequest, emit func(Chunk) error) (ChatResult, error) {
-	return l.sched.Chat(ctx, req, emit)
+func (l *Local) Chat(ctx context.Context, req ChatRequest, emit func(Chunk) error) (res ChatResult, err error) {
+	err = l.use(func() error {
+		res, err = l.sched.Chat(ctx, req, emit)
+		return err
+	})
+	return res, err
 }
 
 // CountTokens implements Engine.
-func (l *Local) CountTokens(_ context.Context, messages []chat.Message) (int, error) {
-	toks, err := l.model.Prompt(messages)
-	return len(toks), err
+func (l *Local) CountTokens(_ context.Context, messages []chat.Message) (n int, err error) {
+	err = l.use(func() error {
+		toks, err := l.model.Prompt(messages)
+		n = len(toks)
+		return err
+	})
+	return n, err
 }
 
 // Score implements Engine. The tokens that count are those of training: the
 // same renderer marks them.
-func (l *Local) Score(ctx context.Context, adapter string, messages []chat.Message) (Score, error) {
-	row, err := data.Render(l.model, messages, l.sched.ContextTokens())
-	if err != nil {
-		return Score{}, err
-	}
-	sum, n, err := l.sched.Score(ctx, adapter, row.Tokens, row.Mask)
-	return Score{LossSum: sum, Tokens: n}, err
+func (l *Local) Score(ctx context.Context, adapter string, messages []chat.Message) (s Score, err error) {
+	err = l.use(func() error {
+		row, err := data.Render(l.model, messages, l.sched.ContextTokens())
+		if err != nil {
+			return err
+		}
+		s.LossSum, s.Tokens, err = l.sched.Score(ctx, adapter, row.Tokens, row.Mask)
+		return err
+	})
+	return s, err
 }
 
 // LoadAdapter implements Engine.
 func (l *Local) LoadAdapter(ctx context.Context, name, path string) error {
-	return l.sched.LoadAdapter(ctx, name, path)
+	return l.use(func() error { return l.sched.LoadAdapter(ctx, name, path) })
 }
 
 // UnloadAdapter implements Engine.
 func (l *Local) UnloadAdapter(ctx context.Context, name string) error {
-	return l.sched.UnloadAdapter(ctx, name)
+	return l.use(func() error { return l.sched.UnloadAdapter(ctx, name) })
 }
 
 // Close implements Engine.
 func (l *Local) Close() error {
-	l.sched.Close()
+	l.sched.Close() // ends the calls that hold mu
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return nil
+	}
+	l.closed = true
 	return l.model.Close()
 }
 

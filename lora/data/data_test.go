@@ -2,12 +2,14 @@ package data_test
 
 import (
 	"errors"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"cloister/llama"
 	"cloister/llama/chat"
+	"cloister/llama/gguf/tinygguf"
 	"cloister/llama/llamatest"
 	"cloister/lora/data"
 )
@@ -108,6 +110,61 @@ func TestRenderTruncatesAndRefuses(t *testing.T) {
 	}
 	if _, err := data.Render(v, msgs[:2], 0); !errors.Is(err, data.ErrNothingToLearn) {
 		t.Errorf("no answer: %v", err)
+	}
+}
+
+// tinyVocab is the vocabulary of a tiny model with the template.
+func tinyVocab(t *testing.T, template string, bos bool) *llama.Vocab {
+	t.Helper()
+	c := tinygguf.Default()
+	c.Template, c.AddBOS = template, bos
+	path := filepath.Join(t.TempDir(), "tiny.gguf")
+	if err := tinygguf.WriteFile(path, c); err != nil {
+		t.Fatal(err)
+	}
+	v, err := llama.OpenVocab(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { v.Close() })
+	return v
+}
+
+// Templates that write no end of an answer, or join the answer to the prompt.
+func TestRenderOtherTemplates(t *testing.T) {
+	msgs := []chat.Message{turn("user", "i"), turn("assistant", "n the"), turn("user", "on"), turn("assistant", "a")}
+	for _, tt := range []struct {
+		name, template string
+		bos            bool
+		want           string
+	}{
+		{"no end", `{% for m in messages %}{{ m['role'][0] + ':' + m['content'] + ';' }}{% endfor %}{% if add_generation_prompt %}a:{% endif %}`, false,
+			"u:i;a:[n the;<|im_end|>]u:on;a:[a;<|im_end|>]"},
+		{"BOS", `{% for m in messages %}{{ m['role'][0] + ':' + m['content'] }}{% if m['role'] == 'assistant' %}<|im_end|>{% endif %}{% endfor %}{% if add_generation_prompt %}a:{% endif %}`, true,
+			"<|endoftext|>u:ia:[n the<|im_end|>]u:ona:[a<|im_end|>]"},
+		{"the prompt's last letter and the answer's first could be one token", `{% for m in messages %}{{ m['content'] }}{% if m['role'] == 'assistant' %}<|im_end|>{% endif %}{% endfor %}`, false,
+			"i[n the<|im_end|>]on[a<|im_end|>]"},
+	} {
+		v := tinyVocab(t, tt.template, tt.bos)
+		r, err := data.Render(v, msgs, 0)
+		if err != nil {
+			t.Errorf("%s: %v", tt.name, err)
+			continue
+		}
+		if got := show(v, r); got != tt.want {
+			t.Errorf("%s:\n got %q\nwant %q", tt.name, got, tt.want)
+		}
+		prompt, err := v.Prompt(msgs[:1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if first := slices.Index(r.Mask, true); !slices.Equal(r.Tokens[:first], prompt) {
+			t.Errorf("%s: training sees %v, serving %v", tt.name, r.Tokens[:first], prompt)
+		}
+	}
+	rewriting := `{% for m in messages %}{% if loop.last or m['role'] == 'user' %}{{ m['content'] }}{% endif %}{% endfor %}`
+	if _, err := data.Render(tinyVocab(t, rewriting, false), msgs, 0); err == nil {
+		t.Error("a template that drops earlier answers was accepted for two turns")
 	}
 }
 

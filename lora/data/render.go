@@ -3,6 +3,7 @@ package data
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"cloister/llama/chat"
@@ -42,16 +43,25 @@ func (r *Row) Targets() int {
 	return n
 }
 
+// Truncate cuts the row at its end to at most maxLen tokens and says whether
+// something was cut off. 0 means no bound.
+func (r *Row) Truncate(maxLen int) bool {
+	if maxLen <= 0 || len(r.Tokens) <= maxLen {
+		return false
+	}
+	r.Tokens, r.Mask, r.Truncated = r.Tokens[:maxLen], r.Mask[:maxLen], true
+	return true
+}
+
 // Render tokenises an example. The targets are the text of each assistant turn
 // whose weight is not 0, and the token that ends it; what the template writes
 // after that token, often a line break, is context only. A row longer than
 // maxLen tokens is cut at its end; 0 means no bound.
 func Render(v Vocab, msgs []chat.Message, maxLen int) (Row, error) {
-	var row Row
+	b := builder{v: v}
 	if bos, ok := v.BOS(); ok {
-		row.Tokens, row.Mask = []int32{bos}, []bool{false}
+		b.row.Tokens, b.row.Mask, b.bos = []int32{bos}, []bool{false}, 1
 	}
-	done := "" // what has been tokenised so far
 	for i, m := range msgs {
 		if m.Role != "assistant" {
 			continue
@@ -64,43 +74,65 @@ func Render(v Vocab, msgs []chat.Message, maxLen int) (Row, error) {
 		if err != nil {
 			return Row{}, fmt.Errorf("message %d: %w", i+1, err)
 		}
-		if !strings.HasPrefix(prompt, done) || !strings.HasPrefix(whole, prompt) {
+		if !strings.HasPrefix(prompt, b.text) || !strings.HasPrefix(whole, prompt) {
 			return Row{}, fmt.Errorf("message %d: the model's chat template rewrites earlier turns, so this conversation cannot be trained in one row; split it so that each example ends with its one assistant message", i+1)
 		}
-		if err := row.add(v, prompt[len(done):], false); err != nil {
+		if err := b.add(prompt, false); err != nil {
 			return Row{}, err
 		}
-		if err := row.add(v, whole[len(prompt):], m.Weight == nil || *m.Weight != 0); err != nil {
+		if err := b.add(whole, m.Weight == nil || *m.Weight != 0); err != nil {
 			return Row{}, err
 		}
-		done = whole
 	}
-	if maxLen > 0 && len(row.Tokens) > maxLen {
-		row.Tokens, row.Mask, row.Truncated = row.Tokens[:maxLen], row.Mask[:maxLen], true
+	b.row.Truncate(maxLen)
+	if b.row.Targets() == 0 {
+		return b.row, ErrNothingToLearn
 	}
-	if row.Targets() == 0 {
-		return row, ErrNothingToLearn
-	}
-	return row, nil
+	return b.row, nil
 }
 
-// add appends a piece of text. A piece to learn is an assistant's turn: its
-// tokens are targets through the first one that ends an answer, which is added
-// if the template writes none.
-func (r *Row) add(v Vocab, text string, learn bool) error {
-	toks, err := v.Tokenize(text, true)
+// builder makes a row turn by turn.
+type builder struct {
+	v    Vocab
+	row  Row
+	bos  int    // tokens at the front that are not of the text
+	text string // what has been tokenised so far
+}
+
+// add lengthens the row to text, which begins with what is there. What is added
+// to learn is an assistant's turn: its tokens are targets through the first one
+// that ends an answer, which is added if the template writes none.
+func (b *builder) add(text string, learn bool) error {
+	toks, err := b.next(text)
 	if err != nil {
 		return err
 	}
+	b.text = text
 	ended := false
 	for _, t := range toks {
-		r.Tokens = append(r.Tokens, t)
-		r.Mask = append(r.Mask, learn && !ended)
-		ended = ended || v.IsEOG(t)
+		b.row.Tokens = append(b.row.Tokens, t)
+		b.row.Mask = append(b.row.Mask, learn && !ended)
+		ended = ended || b.v.IsEOG(t)
 	}
-	if learn && !ended && v.EOS() >= 0 {
-		r.Tokens = append(r.Tokens, v.EOS())
-		r.Mask = append(r.Mask, true)
+	if learn && !ended && b.v.EOS() >= 0 {
+		b.row.Tokens = append(b.row.Tokens, b.v.EOS())
+		b.row.Mask = append(b.row.Mask, true)
 	}
 	return nil
+}
+
+// next returns the tokens that continue the row to text. Where the tokens of
+// the whole text begin with the row's, the rest of them follows: a tokenizer
+// that puts a space before every text would put one into the middle otherwise.
+// Where the border melts into one token, what is new is tokenised alone, as
+// the row's tokens are those that serving has sent by then.
+func (b *builder) next(text string) ([]int32, error) {
+	whole, err := b.v.Tokenize(text, true)
+	if err != nil {
+		return nil, err
+	}
+	if have := b.row.Tokens[b.bos:]; len(whole) >= len(have) && slices.Equal(whole[:len(have)], have) {
+		return whole[len(have):], nil
+	}
+	return b.v.Tokenize(text[len(b.text):], true)
 }

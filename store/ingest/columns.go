@@ -160,30 +160,30 @@ func (r *resolver) missing(name, hint string) string {
 	return fmt.Sprintf("there is no column \"%s\"; it has: %s%s", name, r.list(), hint)
 }
 
-// list names the columns, as far as they look like names: a file without a
+// list names the columns if all of them look like names: a file without a
 // header must not put its first record into a message.
 func (r *resolver) list() string {
 	var out []string
-	hidden := 0
 	for _, n := range r.names {
 		switch {
 		case strings.TrimSpace(n) == "":
-		case shown(n) && len(out) < 20:
-			out = append(out, strings.TrimSpace(n))
+		case !shown(n):
+			return fmt.Sprintf("%d columns whose first row does not look like names (the first row must hold the names)", len(r.names))
 		default:
-			hidden++
+			out = append(out, strings.TrimSpace(n))
 		}
 	}
-	switch {
-	case len(out) == 0 && hidden > 0:
-		return "nothing that looks like a name (the first line must hold the names of the columns)"
-	case hidden > 0:
-		out = append(out, fmt.Sprintf("and %d more", hidden))
+	switch n := len(out) - listedNames; {
+	case n > 0:
+		return fmt.Sprintf("%s and %d more", strings.Join(out[:listedNames], ", "), n)
 	case len(out) == 0:
 		return "no names"
 	}
 	return strings.Join(out, ", ")
 }
+
+// listedNames is how many columns a message names.
+const listedNames = 20
 
 // shown reports whether a column's name may stand in a message.
 func shown(name string) bool {

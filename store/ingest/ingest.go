@@ -205,6 +205,7 @@ type reader struct {
 	o       Options
 	each    func(Record) error
 	records int
+	depth   int // of documents within a JSON document
 }
 
 func (rd *reader) read(r io.Reader) error {

@@ -11,9 +11,12 @@ import (
 	"strings"
 )
 
-// maxDocument is the largest JSON object that is read as columns or as a
-// wrapper of records, in bytes.
-const maxDocument = 64 << 20
+// maxDocument is the largest JSON object that is read as columns, in bytes.
+// Arrays of records in a document may be of any length.
+const maxDocument = 16 << 20
+
+// maxDepth is how many objects such as {"data": …} may lie in each other.
+const maxDepth = 4
 
 // Keys of an object that hold the array of records.
 var listNames = []string{"data", "examples", "rows", "records", "train", "items"}
@@ -68,10 +71,12 @@ func (rd *reader) line(in *bufio.Reader, row int) ([]byte, error) {
 // readJSON reads a document: an array of records, an object that holds one or
 // holds columns, or one object after another.
 func (rd *reader) readJSON(in *bufio.Reader) error {
-	limit := &limited{r: in, allowed: maxDocument}
+	limit := &limited{r: in}
 	dec := json.NewDecoder(limit)
 	row := 0
 	for {
+		// Tight, as the decoder takes quadratic time over white space.
+		limit.allowed = dec.InputOffset() + window
 		tok, err := dec.Token()
 		if err == io.EOF {
 			return nil
@@ -90,7 +95,6 @@ func (rd *reader) readJSON(in *bufio.Reader) error {
 		if err != nil {
 			return err
 		}
-		limit.allowed = dec.InputOffset() + maxDocument
 	}
 }
 
@@ -120,6 +124,7 @@ func (rd *reader) array(dec *json.Decoder, limit *limited, row int) (int, error)
 func (rd *reader) document(dec *json.Decoder, limit *limited, row int) (int, error) {
 	obj := map[string]json.RawMessage{}
 	lists := 0
+	limit.allowed = dec.InputOffset() + maxDocument
 	for dec.More() {
 		tok, err := dec.Token()
 		if err != nil {
@@ -165,12 +170,16 @@ func (rd *reader) wrapped(dec *json.Decoder, limit *limited, row int, key string
 	case json.Delim('['):
 		row, err = rd.array(dec, limit, row)
 	case json.Delim('{'):
+		if rd.depth++; rd.depth > maxDepth {
+			return row, false, rd.fail(0, 0, "", "the records lie too deep in the document; give them as an array")
+		}
 		row, err = rd.document(dec, limit, row)
+		rd.depth--
 	default:
 		obj[key], err = json.Marshal(tok)
 		return row, false, err
 	}
-	limit.allowed = dec.InputOffset() + maxDocument
+	limit.allowed = dec.InputOffset() + maxDocument // of what else is in the object
 	return row, true, err
 }
 
@@ -317,7 +326,7 @@ func (rd *reader) jsonError(err error, row, line int, offset int64, hint string)
 	case errors.As(err, &own):
 		return err
 	case errors.Is(err, errLimit):
-		return rd.tooLarge(row, line)
+		return rd.fail(row, line, "", "an element is larger than %d bytes, or not closed; give the records one a line, as .jsonl", rd.o.MaxRecord)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return rd.fail(row, line, "", "the JSON ends too early; the file may be cut off%s", hint)
 	case errors.As(err, &kindErr):

@@ -7,19 +7,11 @@ import (
 	"errors"
 	"io"
 	"strings"
-
-	"github.com/xuri/excelize/v2"
 )
 
 // headerRows is how many rows at the start are searched for the header: tables
 // often have a title above it.
 const headerRows = 10
-
-// maxXLSX is the largest XLSX file that is read, packed and unpacked, in bytes.
-const (
-	maxXLSX         = 64 << 20
-	maxXLSXUnpacked = 512 << 20
-)
 
 // cells is one row of a table.
 type cells struct {
@@ -157,8 +149,6 @@ func (rd *reader) csvError(err error, row, line int) error {
 	switch {
 	case errors.Is(err, errLimit):
 		return rd.tooLarge(row, line)
-	case errors.Is(err, io.ErrUnexpectedEOF):
-		return err
 	case !errors.As(err, &parse):
 		return err
 	case errors.Is(err, csv.ErrQuote):
@@ -211,80 +201,4 @@ func (l *limited) Read(p []byte) (int, error) {
 	n, err := l.r.Read(p[:min(int64(len(p)), l.allowed-l.read)])
 	l.read += int64(n)
 	return n, err
-}
-
-// readXLSX reads one sheet of a workbook, row by row.
-func (rd *reader) readXLSX(in io.Reader) error {
-	data, err := io.ReadAll(io.LimitReader(in, maxXLSX+1))
-	if err != nil {
-		return err
-	}
-	if len(data) > maxXLSX {
-		return rd.fail(0, 0, "", "the file is larger than %d MiB; save it as CSV, which has no such limit", maxXLSX>>20)
-	}
-	// Both limits equal: above the second, excelize would unpack into plain
-	// files on disk.
-	book, err := excelize.OpenReader(bytes.NewReader(data), excelize.Options{
-		UnzipSizeLimit: maxXLSXUnpacked, UnzipXMLSizeLimit: maxXLSXUnpacked,
-	})
-	if err != nil {
-		return &Error{File: rd.file, Msg: "the workbook cannot be read; save it anew as .xlsx without a password, or as CSV", Err: err}
-	}
-	defer func() { _ = book.Close() }() // nothing was written
-	sheets := book.GetSheetList()
-	if rd.o.Sheet != "" {
-		if i, err := book.GetSheetIndex(rd.o.Sheet); err != nil || i < 0 {
-			return rd.fail(0, 0, "", "there is no sheet %q; it has: %s", rd.o.Sheet, newResolver(sheets).list())
-		}
-		sheets = []string{rd.o.Sheet}
-	}
-	for _, sheet := range sheets {
-		used, err := rd.readSheet(book, sheet)
-		if used || err != nil {
-			return err
-		}
-	}
-	return rd.fail(0, 0, "", "there are no rows in it")
-}
-
-// readSheet reads a sheet; used is false if it has no rows.
-func (rd *reader) readSheet(book *excelize.File, sheet string) (used bool, err error) {
-	rows, err := book.Rows(sheet)
-	if err != nil {
-		return false, &Error{File: rd.file, Msg: "a sheet of the workbook cannot be read; save it anew, or as CSV", Err: err}
-	}
-	defer func() { _ = rows.Close() }()
-	row := 0
-	next := func() (cells, error) {
-		for rows.Next() {
-			row++
-			values, err := rows.Columns()
-			if err != nil {
-				return cells{}, &Error{File: rd.file, Row: row, Msg: "the row cannot be read; save the workbook anew, or as CSV", Err: err}
-			}
-			if len(values) == 0 {
-				continue
-			}
-			return cells{values: values, row: row}, nil
-		}
-		if err := rows.Error(); err != nil {
-			return cells{}, &Error{File: rd.file, Row: row, Msg: "the sheet cannot be read; save the workbook anew, or as CSV", Err: err}
-		}
-		return cells{}, io.EOF
-	}
-	first, err := next()
-	if err == io.EOF {
-		return false, nil
-	}
-	if err != nil {
-		return true, err
-	}
-	pending := true
-	return true, rd.readTable(func() (cells, error) {
-		if pending {
-			pending = false
-			return first, nil
-		}
-		return next()
-	})
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -123,27 +124,36 @@ func (k kind[T]) spaces() []space {
 
 // check reads the records of a kind and the indexes that lead to them.
 func (k kind[T]) check(c *check) error {
-	entries := 0
 	err := c.each(span{prefix: k.at.under()}, func(e entry) error {
 		v, err := k.strict(e.value)
 		if err != nil {
 			c.problem(fmt.Errorf("%s: %w", readable(strings.Split(string(e.key), "\x00")), err))
 			return nil
 		}
-		entries += len(k.entries(v))
 		return k.checkRecord(c, e.key, v)
 	})
 	if err != nil {
 		return err
 	}
 	for _, ix := range k.indexes {
-		err := c.each(span{prefix: ix.at.under(), keysOnly: true}, func(entry) error { entries--; return nil })
-		if err != nil {
+		if err := c.each(span{prefix: ix.at.under()}, func(e entry) error { return k.checkEntry(c, e) }); err != nil {
 			return err
 		}
 	}
-	if entries != 0 { // every record has found its own, so these lead to none
-		c.problem(fmt.Errorf("the indexes of kind %q have %d entries too many: %w", k.noun, -entries, ErrCorrupt))
+	return nil
+}
+
+// checkEntry sees whether an index entry leads to a record that it belongs to.
+func (k kind[T]) checkEntry(c *check, e entry) error {
+	v, err := k.read(c.x, e.value)
+	if errors.Is(err, ErrCorrupt) {
+		return nil // reported with the record
+	}
+	if err != nil {
+		return err
+	}
+	if v == nil || !slices.ContainsFunc(k.entries(v), func(own []byte) bool { return string(own) == string(e.key) }) {
+		c.problem(fmt.Errorf("an index of kind %q leads to a record that does not belong there: %w", k.noun, ErrCorrupt))
 	}
 	return nil
 }

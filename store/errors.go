@@ -14,6 +14,7 @@ var (
 	ErrReferenced = errors.New("other records still refer to this one")
 	ErrInvalid    = errors.New("the record is not valid")
 	ErrTooLarge   = errors.New("the record or file is larger than the store takes")
+	ErrNoSpace    = errors.New("the disk of the data directory is nearly full: make room")
 	ErrClosed     = errors.New("the store is closed")
 	ErrInUse      = errors.New("another process has this data directory open")
 	ErrWrongKey   = errors.New("the master key does not open this data directory")

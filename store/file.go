@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"io"
+	"strings"
 	"time"
 )
 
@@ -32,7 +33,7 @@ var files = kind[File]{
 
 func (f *File) valid() error {
 	if !safeFileID(f.ID) {
-		return invalid("file", "its id has characters other than letters, digits, - and _")
+		return invalid("file", "its id has characters other than letters, digits, - and _, or begins with %q", stagePrefix)
 	}
 	return nil
 }
@@ -44,7 +45,7 @@ func safeFileID(id string) bool {
 			return false
 		}
 	}
-	return id != ""
+	return !strings.HasPrefix(id, stagePrefix)
 }
 
 // PutFile seals what it reads and writes the record; of f it takes name,
@@ -69,7 +70,7 @@ func (s *Store) PutFile(ctx context.Context, f File, r io.Reader) (File, error) 
 	f.Bytes, f.SHA256 = staged.bytes, staged.sha256
 	s.filesMu.Lock()
 	defer s.filesMu.Unlock()
-	err = s.update(func(x tx) error { return files.free(x, f.ID) })
+	err = s.view(func(x tx) error { return files.free(x, f.ID) })
 	if err == nil {
 		err = s.sealed.publish(staged, f.ID)
 	}

@@ -121,20 +121,17 @@ func (s *Store) Jobs(metadata map[string]string, p Page) ([]Job, bool, error) {
 // terminal state keeps its state: else the error wraps ErrConflict.
 func (s *Store) UpdateJob(id string, change func(*Job) error) (Job, error) {
 	return updating(s, func(x tx) (Job, error) {
-		old, err := jobs.get(x, id)
+		j, err := jobs.get(x, id)
 		if err != nil {
 			return Job{}, err
 		}
-		j, err := jobs.get(x, id) // a second copy: change may write into maps and slices
-		if err != nil {
-			return Job{}, err
-		}
+		status, created := j.Status, j.CreatedAt
 		if err := change(&j); err != nil {
 			return Job{}, err
 		}
-		j.ID, j.CreatedAt = old.ID, old.CreatedAt
-		if old.Status.Terminal() && j.Status != old.Status {
-			return Job{}, fmt.Errorf("job %q has %s and cannot become %s: %w", id, old.Status, j.Status, ErrConflict)
+		j.ID, j.CreatedAt = id, created
+		if status.Terminal() && j.Status != status {
+			return Job{}, fmt.Errorf("job %q is %s and cannot become %s: %w", id, status, j.Status, ErrConflict)
 		}
 		return j, jobs.put(x, &j)
 	})

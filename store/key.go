@@ -2,6 +2,7 @@ package store
 
 import (
 	"encoding/hex"
+	"fmt"
 	"time"
 )
 
@@ -42,7 +43,7 @@ func (s *Store) PutKey(k Key) (Key, error) {
 			return err
 		}
 		if taken {
-			return ErrExists
+			return fmt.Errorf("key with this hash: %w", ErrExists)
 		}
 		return keys.create(x, &k)
 	})

@@ -52,7 +52,7 @@ import (
 //
 //	vault/<project> 0 l <32 bytes>            mask token of a value, by HMAC
 //	vault/<project> 0 v <token>               its value, sealed
-//	vault/<project> 0 n <entity>              tokens given out, 8 bytes
+//	vault/<project> 0 n <entity>              highest number reserved, 8 bytes
 type space string
 
 const (

@@ -21,6 +21,7 @@ type Store struct {
 	lock     *os.File
 	sealed   sealedDir
 	vaultKey vault.Key
+	free     func() (uint64, error) // bytes left on the disk; tests put another one here
 	// writers is held shared by every transaction that writes and alone by
 	// those that delete.
 	writers    sync.RWMutex
@@ -46,6 +47,7 @@ func Open(dir string, key vault.MasterKey) (*Store, error) {
 		sealed:   newSealedDir(filepath.Join(dir, "files"), key.Derive("store/files")),
 		vaultKey: key.Derive("store/vault"),
 		vaults:   map[string]*vault.Tokens{},
+		free:     func() (uint64, error) { return freeSpace(dir) },
 	}
 	s.idle = sync.NewCond(&s.life)
 	if err := s.open(dir, key); err != nil {
@@ -147,6 +149,7 @@ func badgerOptions(dir string, key vault.MasterKey) badger.Options {
 
 // Close waits for running calls and iterators and closes the store.
 func (s *Store) Close() error {
+	settled := s.eachVault((*vault.Tokens).Settle)
 	s.life.Lock()
 	if s.closed {
 		s.life.Unlock()
@@ -158,7 +161,7 @@ func (s *Store) Close() error {
 	}
 	s.life.Unlock()
 	_ = s.db.RunValueLogGC(0.5) // takes space back where there is some; usually there is none
-	return s.release()
+	return errors.Join(settled, s.release())
 }
 
 // release closes what is open.

@@ -6,9 +6,12 @@ import (
 	"iter"
 	"math/rand/v2"
 	"slices"
+	"syscall"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
+
+	"cloister/store/vault"
 )
 
 // maxValue is the longest value in bytes. Badger would take more, and put the
@@ -17,6 +20,32 @@ const maxValue = 32 << 20
 
 // tx is one transaction. Keys and values that it returns are copies.
 type tx struct{ t *badger.Txn }
+
+// minFree is the space that a write leaves on the disk. Badger writes through
+// memory maps of files with holes: when the disk is full, the kernel ends the
+// process with SIGBUS instead of returning an error.
+const minFree = 128 << 20
+
+// room refuses writes while the disk is nearly full. Deletions go on.
+func (s *Store) room() error {
+	free, err := s.free()
+	if err != nil {
+		return err
+	}
+	if free < minFree {
+		return fmt.Errorf("%w: %d MiB are free, and %d must stay", ErrNoSpace, free>>20, minFree>>20)
+	}
+	return nil
+}
+
+// freeSpace returns the bytes that are free for us where dir is.
+func freeSpace(dir string) (uint64, error) {
+	var st syscall.Statfs_t
+	if err := syscall.Statfs(dir, &st); err != nil {
+		return 0, fmt.Errorf("cannot see how much space is left: %w", err)
+	}
+	return st.Bavail * uint64(st.Bsize), nil
+}
 
 // begin counts a running call; end must follow. It is not a RWMutex because a
 // caller may use the store inside of an iterator.
@@ -47,8 +76,19 @@ func (s *Store) view(fn func(tx) error) error {
 }
 
 // update runs fn, again when another transaction got in between, and makes its
-// changes durable.
+// changes durable, after the mask tokens that they may hold.
 func (s *Store) update(fn func(tx) error) error {
+	if err := s.eachVault((*vault.Tokens).Flush); err != nil {
+		return err
+	}
+	return s.write(fn)
+}
+
+// write is update without a look at the vaults.
+func (s *Store) write(fn func(tx) error) error {
+	if err := s.room(); err != nil {
+		return err
+	}
 	s.writers.RLock()
 	defer s.writers.RUnlock()
 	return s.commit(fn)

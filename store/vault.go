@@ -1,10 +1,17 @@
 package store
 
-import "cloister/store/vault"
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"cloister/store/vault"
+)
 
 // Vault returns the token vault of a project: the place of the raw values of
 // its mask tokens, sealed, with numbers of its own. It implements pii.Vault and
-// is usable until the store is closed.
+// is usable until the store is closed. New tokens are durable before the store
+// writes anything else, so no stored text has a token that the vault does not know.
 func (s *Store) Vault(project string) (*vault.Tokens, error) {
 	if err := validName("project", project); err != nil {
 		return nil, err
@@ -17,6 +24,19 @@ func (s *Store) Vault(project string) (*vault.Tokens, error) {
 		s.vaults[project] = t
 	}
 	return t, nil
+}
+
+// eachVault calls fn for the vaults that are in use.
+func (s *Store) eachVault(fn func(*vault.Tokens) error) error {
+	s.life.Lock()
+	vaults := slices.Collect(maps.Values(s.vaults))
+	s.life.Unlock()
+	for _, t := range vaults {
+		if err := fn(t); err != nil {
+			return fmt.Errorf("the token vault: %w", err)
+		}
+	}
+	return nil
 }
 
 // projectKey is the root of the keys of a project's vault.
@@ -33,7 +53,7 @@ func (kv vaultKV) View(fn func(vault.Txn) error) error {
 }
 
 func (kv vaultKV) Update(fn func(vault.Txn) error) error {
-	return kv.s.update(func(x tx) error { return fn(vaultTxn{x, kv.prefix}) })
+	return kv.s.write(func(x tx) error { return fn(vaultTxn{x, kv.prefix}) })
 }
 
 type vaultTxn struct {

@@ -167,8 +167,10 @@ func (s *Store) stageSet(ctx context.Context, v *storedVersion, list []NewExampl
 	wb := s.db.NewWriteBatch()
 	defer wb.Cancel()
 	for i, n := range inRowOrder(list) {
-		if i%256 == 0 && ctx.Err() != nil {
-			return ctx.Err()
+		if i%256 == 0 {
+			if err := errors.Join(ctx.Err(), s.room()); err != nil {
+				return err
+			}
 		}
 		e := arrange(n, groups)
 		v.Explicit = v.Explicit || n.Split != ""

@@ -40,10 +40,17 @@ func Passphrase(path string, passphrase []byte) (MasterKey, error) {
 	}
 	text, err := readSecret(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		if err := newSaltFile(path, passphrase); err != nil && !errors.Is(err, fs.ErrExist) {
+		k, err := newSaltFile(path, passphrase)
+		if err == nil {
+			return k, nil
+		}
+		if !errors.Is(err, fs.ErrExist) {
 			return MasterKey{}, fmt.Errorf("cannot make the salt file %s: %w", path, err)
 		}
-		text, err = readSecret(path)
+		text, err = readSecret(path) // another process was first
+		if err != nil {
+			return MasterKey{}, err
+		}
 	}
 	if err != nil {
 		return MasterKey{}, err
@@ -62,19 +69,19 @@ func Passphrase(path string, passphrase []byte) (MasterKey, error) {
 	return k, nil
 }
 
-func newSaltFile(path string, passphrase []byte) error {
+func newSaltFile(path string, passphrase []byte) (MasterKey, error) {
 	s := saltFile{Format: saltFormat, N: scryptN, R: scryptR, P: scryptP, Salt: make([]byte, 32)}
 	_, _ = rand.Read(s.Salt)
 	k, err := s.key(passphrase)
 	if err != nil {
-		return err
+		return MasterKey{}, err
 	}
 	s.Check = k.Derive("passphrase check").Seal(nil, saltFormat)
 	text, err := json.Marshal(s)
 	if err != nil {
-		return err
+		return MasterKey{}, err
 	}
-	return createSecret(path, append(text, '\n'))
+	return k, createSecret(path, append(text, '\n'))
 }
 
 // sane bounds what a changed file can make scrypt cost: 1 GiB.

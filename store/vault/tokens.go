@@ -2,7 +2,6 @@ package vault
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -34,78 +33,122 @@ type Txn interface {
 //
 //	l<HMAC of entity and value>  the token
 //	v<token>                     the value, sealed
-//	n<entity>                    the number of tokens given out, 8 bytes
+//	n<entity>                    the highest number reserved, 8 bytes, big endian
 //
 // A lookup key tells nothing without the vault's key, and a value opens only
 // under its own token.
+//
+// New tokens wait in memory until Flush makes them durable together: one
+// transaction each would make an import wait for the disk most of its time. Who
+// stores a text with tokens flushes first; package store does so before each of
+// its own writes. Numbers are reserved durably before they are given out, so a
+// crash loses at most tokens that nothing stored has, and never gives a number
+// to two values.
 type Tokens struct {
 	kv     KV
 	lookup Key
 	seal   Key
-	mu     sync.Mutex // one new token at a time
+
+	mu       sync.RWMutex
+	waiting  map[string]*newToken // by lookup key
+	byToken  map[string]*newToken // the same
+	counters map[string]*counter  // by entity, of those used since the start
 }
+
+// newToken is a token that is not yet in the KV.
+type newToken struct {
+	lookup string // key in the KV
+	token  string
+	sealed []byte
+}
+
+// counter gives out the numbers of an entity, from n+1 to reserved.
+type counter struct{ n, reserved uint64 }
+
+const (
+	reserve    = 64  // numbers that are reserved at a time
+	maxWaiting = 500 // tokens that wait at most: they fit into one transaction
+)
 
 var _ pii.Vault = (*Tokens)(nil)
 
 // NewTokens returns the vault over kv. Projects must have keys of their own.
 func NewTokens(kv KV, key Key) *Tokens {
-	return &Tokens{kv: kv, lookup: key.Derive("lookup"), seal: key.Derive("value")}
+	return &Tokens{
+		kv: kv, lookup: key.Derive("lookup"), seal: key.Derive("value"),
+		waiting: map[string]*newToken{}, byToken: map[string]*newToken{}, counters: map[string]*counter{},
+	}
 }
 
-// Token implements pii.Vault. A new token is durable when it returns.
+// Token implements pii.Vault.
 func (t *Tokens) Token(entity, value string) (string, error) {
+	if !validEntity(entity) {
+		return "", fmt.Errorf("%q is no entity: use capital letters and underscores", entity)
+	}
 	mac := t.lookup.MAC(entity, value)
-	at := append([]byte("l"), mac[:]...)
+	at := "l" + string(mac[:])
+	t.mu.RLock()
 	token, err := t.find(at)
+	t.mu.RUnlock()
 	if err != nil || token != "" {
 		return token, err
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	err = t.kv.Update(func(tx Txn) error {
-		old, err := tx.Get(at)
-		if err != nil || old != nil {
-			token = string(old)
-			return err
+	if token, err := t.find(at); err != nil || token != "" {
+		return token, err // another caller was first
+	}
+	if len(t.waiting) >= maxWaiting {
+		if err := t.flush(); err != nil {
+			return "", err
 		}
-		token, err = t.add(tx, at, entity, value)
-		return err
-	})
+	}
+	n, err := t.number(entity)
 	if err != nil {
 		return "", err
 	}
-	return token, nil
+	nt := &newToken{lookup: at, token: "<" + entity + "_" + strconv.FormatUint(n, 10) + ">"}
+	nt.sealed = t.seal.Seal([]byte(value), nt.token)
+	t.waiting[at], t.byToken[nt.token] = nt, nt
+	return nt.token, nil
 }
 
 // find returns the token at a lookup key, or "".
-func (t *Tokens) find(at []byte) (token string, err error) {
+func (t *Tokens) find(at string) (token string, err error) {
+	if nt := t.waiting[at]; nt != nil {
+		return nt.token, nil
+	}
 	err = t.kv.View(func(tx Txn) error {
-		b, err := tx.Get(at)
+		b, err := tx.Get([]byte(at))
 		token = string(b)
 		return err
 	})
 	return token, err
 }
 
-// add gives out the next number of the entity.
-func (t *Tokens) add(tx Txn, at []byte, entity, value string) (string, error) {
-	if !validEntity(entity) {
-		return "", fmt.Errorf("%q is no entity: use capital letters and underscores", entity)
+// number gives out the next number of an entity.
+func (t *Tokens) number(entity string) (uint64, error) {
+	c := t.counters[entity]
+	if c == nil || c.n == c.reserved {
+		fresh := &counter{}
+		err := t.kv.Update(func(tx Txn) (err error) {
+			if fresh.n, err = reserved(tx, entity); err != nil {
+				return err
+			}
+			fresh.reserved = fresh.n + reserve
+			return setReserved(tx, entity, fresh.reserved)
+		})
+		if err != nil {
+			return 0, err
+		}
+		c = fresh
+		t.counters[entity] = c
 	}
-	n, err := count(tx, entity)
-	if err != nil {
-		return "", err
-	}
-	n++
-	token := "<" + entity + "_" + strconv.FormatUint(n, 10) + ">"
-	return token, errors.Join(
-		tx.Set([]byte("n"+entity), binary.BigEndian.AppendUint64(nil, n)),
-		tx.Set(at, []byte(token)),
-		tx.Set([]byte("v"+token), t.seal.Seal([]byte(value), token)),
-	)
+	c.n++
+	return c.n, nil
 }
 
-func count(tx Txn, entity string) (uint64, error) {
+func reserved(tx Txn, entity string) (uint64, error) {
 	b, err := tx.Get([]byte("n" + entity))
 	if err != nil || b == nil {
 		return 0, err
@@ -116,6 +159,62 @@ func count(tx Txn, entity string) (uint64, error) {
 	return binary.BigEndian.Uint64(b), nil
 }
 
+func setReserved(tx Txn, entity string, n uint64) error {
+	return tx.Set([]byte("n"+entity), binary.BigEndian.AppendUint64(nil, n))
+}
+
+// Flush makes all tokens given out so far durable.
+func (t *Tokens) Flush() error {
+	t.mu.RLock()
+	none := len(t.waiting) == 0
+	t.mu.RUnlock()
+	if none {
+		return nil
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.flush()
+}
+
+func (t *Tokens) flush() error {
+	err := t.kv.Update(func(tx Txn) error {
+		for _, nt := range t.waiting {
+			if err := tx.Set([]byte(nt.lookup), []byte(nt.token)); err != nil {
+				return err
+			}
+			if err := tx.Set([]byte("v"+nt.token), nt.sealed); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err == nil {
+		clear(t.waiting)
+		clear(t.byToken)
+	}
+	return err
+}
+
+// Settle is Flush, and takes back the numbers that were reserved and not given
+// out, so that the next start goes on without a gap.
+func (t *Tokens) Settle() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if err := t.flush(); err != nil {
+		return err
+	}
+	err := t.kv.Update(func(tx Txn) error {
+		for entity, c := range t.counters {
+			if err := setReserved(tx, entity, c.n); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	clear(t.counters) // the next number is reserved again
+	return err
+}
+
 func validEntity(s string) bool {
 	return s != "" && s[0] != '_' && s[len(s)-1] != '_' && len(s) <= 32 &&
 		strings.Trim(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_") == ""
@@ -123,12 +222,7 @@ func validEntity(s string) bool {
 
 // Reveal implements pii.Vault.
 func (t *Tokens) Reveal(token string) (string, error) {
-	var sealed []byte
-	err := t.kv.View(func(tx Txn) error {
-		b, err := tx.Get([]byte("v" + token))
-		sealed = append(sealed, b...)
-		return err
-	})
+	sealed, err := t.sealedValue(token)
 	if err != nil {
 		return "", err
 	}
@@ -142,18 +236,19 @@ func (t *Tokens) Reveal(token string) (string, error) {
 	return string(value), nil
 }
 
-// Count returns how many tokens the vault has given out for each entity.
-func (t *Tokens) Count() (map[string]uint64, error) {
-	counts := map[string]uint64{}
-	err := t.kv.View(func(tx Txn) error {
-		return tx.Scan([]byte("n"), func(key, value []byte) error {
-			entity := string(key[1:])
-			n, err := count(tx, entity)
-			counts[entity] = n
-			return err
-		})
+// sealedValue returns what stands under a token, or nil.
+func (t *Tokens) sealedValue(token string) (sealed []byte, err error) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	if nt := t.byToken[token]; nt != nil {
+		return nt.sealed, nil
+	}
+	err = t.kv.View(func(tx Txn) error {
+		b, err := tx.Get([]byte("v" + token))
+		sealed = append(sealed, b...)
+		return err
 	})
-	return counts, err
+	return sealed, err
 }
 
 // Check calls problem for each entry that does not fit the others: a value that
@@ -194,16 +289,16 @@ func (t *Tokens) checkValue(tx Txn, token string, sealed []byte) error {
 		return fmt.Errorf("the vault has a token of no known form: %w", ErrDamaged)
 	}
 	mac := t.lookup.MAC(entity, string(value))
-	back, err := tx.Get(append([]byte("l"), mac[:]...))
+	back, err := tx.Get([]byte("l" + string(mac[:])))
 	if err != nil {
 		return err
 	}
 	if string(back) != token {
 		return fmt.Errorf("the value of mask token %s does not lead back to it: %w", token, ErrDamaged)
 	}
-	n, err := count(tx, entity)
+	n, err := reserved(tx, entity)
 	if err == nil && number > n {
-		err = fmt.Errorf("mask token %s is beyond the counter, %d: %w", token, n, ErrDamaged)
+		err = fmt.Errorf("mask token %s is beyond its counter, %d: %w", token, n, ErrDamaged)
 	}
 	return err
 }

@@ -213,8 +213,7 @@ func (w *shortWriter) Write(p []byte) (int, error) {
 }
 
 // FuzzReader gives the reader any bytes at all. It must neither panic nor
-// return a byte that was not sealed, and only the stream as it was written may
-// end well.
+// return a byte that was not sealed, and only the whole text may end well.
 func FuzzReader(f *testing.F) {
 	key := vault.MasterKey{}.Derive("fuzz")
 	plain := bytes.Repeat([]byte("sealed "), 14000)
@@ -234,7 +233,7 @@ func FuzzReader(f *testing.F) {
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, in []byte) {
 		got, err := unseal(in, key, "f")
-		if err == nil && !bytes.Equal(in, sealed) {
+		if err == nil && !bytes.Equal(got, plain) {
 			t.Error("a stream that was not written opens")
 		}
 		if err != nil && !errors.Is(err, vault.ErrDamaged) {

@@ -1,0 +1,127 @@
+// Package native is the only cgo of training: kernels in C, for CPUs. It holds
+// no opinions: a method is one function of native.h, named after it.
+//
+// A CPU is a pool of threads with a level of kernels, for one goroutine at a
+// time; it sleeps between calls. Matrices live outside Go's heap, in an Arena,
+// and are valid until the arena's next Reserve or Free. Data of a Weight must
+// live outside Go's heap too (a mapped file or an arena) and outlive the call.
+// Methods check shapes and return ErrShape; no kernel keeps a pointer.
+//
+// A result is the same to the byte for any number of threads.
+package native
+
+/*
+#cgo CFLAGS: -std=gnu11 -O3 -Wall -Wextra -I${SRCDIR}/../../../third_party/native/include
+#cgo LDFLAGS: -L${SRCDIR}/../../../third_party/native/lib -lggml-base -lstdc++ -lm -lpthread
+#include "native.h"
+*/
+import "C"
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+)
+
+var (
+	// ErrMemory means that the system gave no memory for scratch.
+	ErrMemory = errors.New("native: out of memory")
+	// ErrType means that ggml cannot dequantise a weight of this type and width.
+	ErrType = errors.New("native: weights of this type cannot be turned into float")
+	// ErrShape means that operands do not fit together.
+	ErrShape = errors.New("native: shapes do not fit together")
+	// ErrThread means that the system started no more threads.
+	ErrThread = errors.New("native: cannot start threads")
+)
+
+// status maps the codes of native.h.
+func status(code C.int) error {
+	switch code {
+	case C.CK_OK:
+		return nil
+	case C.CK_NOMEM:
+		return ErrMemory
+	case C.CK_TYPE:
+		return ErrType
+	case C.CK_SHAPE:
+		return ErrShape
+	case C.CK_THREAD:
+		return ErrThread
+	}
+	return fmt.Errorf("native: unknown status %d", int(code))
+}
+
+// Level is a set of kernels for one kind of CPU.
+type Level int
+
+// Levels. Best is the fastest that this CPU runs.
+const (
+	Best  Level = C.CK_LEVEL_BEST
+	Naive Level = C.CK_LEVEL_NAIVE // plain C, the oracle of the others
+	AVX2  Level = C.CK_LEVEL_AVX2  // AVX2 and FMA
+)
+
+func (l Level) String() string {
+	switch l {
+	case Best:
+		return "best"
+	case Naive:
+		return "naive"
+	case AVX2:
+		return "avx2"
+	}
+	return fmt.Sprintf("level %d", int(l))
+}
+
+// Supported is ck_level_supported.
+func (l Level) Supported() bool { return l == Best || bool(C.ck_level_supported(C.int(l))) }
+
+// CPU is a ck_pool.
+type CPU struct{ p *C.ck_pool }
+
+// Open is ck_pool_new. 0 threads means one for each core.
+func Open(threads int, level Level) (*CPU, error) {
+	if threads <= 0 {
+		threads = runtime.NumCPU()
+	}
+	if !level.Supported() {
+		return nil, fmt.Errorf("native: this CPU does not run the %s kernels", level)
+	}
+	c := new(CPU)
+	if err := status(C.ck_pool_new(C.int(threads), C.int(level), &c.p)); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// Close is ck_pool_free. A second call does nothing.
+func (c *CPU) Close() {
+	C.ck_pool_free(c.p)
+	c.p = nil
+}
+
+// Level is ck_pool_level.
+func (c *CPU) Level() Level { return Level(C.ck_pool_level(c.p)) }
+
+// Scratch is ck_pool_scratch: bytes that the threads hold beside the arenas.
+func (c *CPU) Scratch() int64 { return int64(C.ck_pool_scratch(c.p)) }
+
+// Trim is ck_pool_trim.
+func (c *CPU) Trim() { C.ck_pool_trim(c.p) }
+
+// TypeOK is ck_type_ok: rows of cols values of this ggml type can be used.
+func TypeOK(ggmlType uint32, cols int) bool {
+	return bool(C.ck_type_ok(C.int(ggmlType), C.int64_t(cols)))
+}
+
+// RowBytes is ck_row_bytes, 0 for a type or width that cannot be used.
+func RowBytes(ggmlType uint32, cols int) int {
+	return int(C.ck_row_bytes(C.int(ggmlType), C.int64_t(cols)))
+}
+
+// Quantize is ck_quantize: rows of cols values, for tests.
+func Quantize(ggmlType uint32, src []float32, rows, cols int) []byte {
+	dst := make([]byte, rows*RowBytes(ggmlType, cols))
+	C.ck_quantize(C.int(ggmlType), (*C.float)(&src[0]), ptr(dst), C.int64_t(rows), C.int64_t(cols))
+	return dst
+}

@@ -1,0 +1,120 @@
+// The C side of package native: one function for each kernel.
+//
+// Matrices are row-major float; "x [t,n] ld" says t rows of n values whose
+// starts are ld values apart. Unless a comment says otherwise, outputs must
+// not overlap inputs. Every output value is computed by one thread in an order
+// that depends on the sizes alone, so results are the same bytes for any
+// number of threads.
+#ifndef CLOISTER_NATIVE_H
+#define CLOISTER_NATIVE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { CK_OK = 0, CK_NOMEM = 1, CK_TYPE = 2, CK_SHAPE = 3, CK_THREAD = 4 };
+enum { CK_LEVEL_BEST = -1, CK_LEVEL_NAIVE = 0, CK_LEVEL_AVX2 = 1 }; // AVX-512, AVX-512-BF16 and AMX go here
+enum { CK_SILU = 0, CK_GELU = 1 };
+
+typedef struct ck_pool ck_pool;
+
+// ck_level_supported says whether this CPU runs a level.
+bool ck_level_supported(int level);
+// ck_pool_new starts threads-1 workers that sleep while there is no work; the caller is the last thread.
+int  ck_pool_new(int threads, int level, ck_pool ** out);
+void ck_pool_free(ck_pool * p);
+int  ck_pool_level(const ck_pool * p);
+// ck_pool_scratch is the bytes of scratch that the threads hold now; ck_pool_trim frees them.
+size_t ck_pool_scratch(const ck_pool * p);
+void   ck_pool_trim(ck_pool * p);
+
+// ck_right is the right operand of a product. With trans it holds n rows of k
+// values and stands for their transpose, else k rows of n values. type is a
+// ggml_type; a row takes row_bytes bytes. scale multiplies it.
+typedef struct {
+    const void * data;
+    size_t       row_bytes;
+    int          type;
+    bool         trans;
+    float        scale;
+} ck_right;
+
+// ck_term is one product a·b of a sum: a [m,k], with row stride lda, or packed by ck_pack when lda is 0.
+typedef struct {
+    const float * a;
+    int64_t       lda;
+    int           k;
+    ck_right      b;
+} ck_term;
+
+// ck_type_ok: ggml can turn rows of this type into float, and cols fill whole blocks of it.
+bool ck_type_ok(int type, int64_t cols);
+
+// ck_pack_floats is the room that ck_pack needs for x [m,k].
+size_t ck_pack_floats(int m, int k);
+// ck_pack copies x [m,k] ld into the order in which the products of this level read their left operand.
+int ck_pack(ck_pool * p, float * out, const float * x, int64_t ld, int m, int k);
+
+// ck_gemm: c [m,n] ldc = Σ terms, or c += Σ terms.
+int ck_gemm(ck_pool * p, float * c, int64_t ldc, int m, int n, const ck_term * terms, int n_terms, bool add);
+
+// ck_gemm_tn: g += uᵀ·x for u [t,r] ldu and x [t,n] ldx; value (i,j) of the product goes to g[i*gs + j*gt].
+int ck_gemm_tn(ck_pool * p, float * g, int64_t gs, int64_t gt, const float * u, int64_t ldu, int r,
+               const float * x, int64_t ldx, int n, int t);
+
+// ck_embed: out [t,n] ld = rows ids[0..t) of a table with n values of this type in each row.
+int ck_embed(ck_pool * p, float * out, int64_t ld, const void * table, size_t row_bytes, int type, int n,
+             const int32_t * ids, int t);
+
+// ck_rmsnorm: out[i] = x[i]·w / sqrt(mean(x[i]²) + eps), rows of n values. out may be x.
+int ck_rmsnorm(ck_pool * p, float * out, int64_t ldo, const float * x, int64_t ldx, const float * w, float eps, int t, int n);
+// ck_rmsnorm_back: dx += the gradient with respect to x, given dy with respect to out.
+int ck_rmsnorm_back(ck_pool * p, float * dx, int64_t lddx, const float * dy, int64_t lddy, const float * x, int64_t ldx,
+                    const float * w, float eps, int t, int n);
+
+// ck_rope turns pairs of the first 2·half values of every head of x [t, heads·dim] in place by the angles whose
+// cosines and sines stand in table [t, 2·half] (cosines first). Pairs are (2i, 2i+1), or (i, i+half) with neox.
+// inverse turns back, which is the gradient.
+int ck_rope(ck_pool * p, float * x, int64_t ld, const float * table, int t, int heads, int dim, int half, bool neox, bool inverse);
+
+// ck_attn describes causal attention: query i sees the keys start[i]..i; start
+// never falls. q and o are [t, heads·dim], k and v [t, kv_heads·dim], lse is
+// [t, heads]; head h reads kv head h / (heads / kv_heads). Scores are scaled by scale.
+typedef struct {
+    const float *   q;
+    const float *   k;
+    const float *   v;
+    int64_t         ldq, ldk, ldv;
+    const int32_t * start;
+    int             t, heads, kv_heads, dim;
+    float           scale;
+} ck_attn;
+
+// ck_attention: o [t, heads·dim] and lse, the logarithm of each row's sum of exponentials.
+int ck_attention(ck_pool * p, const ck_attn * a, float * o, int64_t ldo, float * lse);
+// ck_attention_back: dq, dk, dv (overwritten, strides as q, k, v) from o, lse and the gradient d_o [t, heads·dim] lddo.
+int ck_attention_back(ck_pool * p, const ck_attn * a, const float * o, int64_t ldo, const float * lse, const float * d_o,
+                      int64_t lddo, float * dq, float * dk, float * dv);
+
+// ck_glu: out = act(gate)·up, all [t,n] without gaps. out may be either input. act is CK_SILU or CK_GELU (tanh form).
+int ck_glu(ck_pool * p, float * out, const float * gate, const float * up, int64_t count, int act);
+// ck_glu_back: from d, the gradient with respect to out, those of gate and up, which may overwrite gate and up.
+int ck_glu_back(ck_pool * p, float * d_gate, float * d_up, const float * d, const float * gate, const float * up,
+                int64_t count, int act);
+
+// ck_cross_entropy: for each row of logits [t,n] ld, loss[i] = -ln softmax(row)[target[i]] and correct[i] = 1 when the
+// target is the first of the largest logits. With grad, each row becomes scale·(softmax - onehot(target)).
+int ck_cross_entropy(ck_pool * p, float * logits, int64_t ld, int t, int n, const int32_t * target, bool grad, float scale,
+                     double * loss, int32_t * correct);
+
+// ck_add_row: x[i] += row for each of t rows of n values.
+int ck_add_row(ck_pool * p, float * x, int64_t ld, const float * row, int t, int n);
+// ck_gather: out[i] = x[ids[i]]; ck_scatter_add: out[ids[i]] += x[i], ids without repeats.
+int ck_gather(ck_pool * p, float * out, int64_t ldo, const float * x, int64_t ldx, const int32_t * ids, int t, int n);
+int ck_scatter_add(ck_pool * p, float * out, int64_t ldo, const float * x, int64_t ldx, const int32_t * ids, int t, int n);
+
+// ck_quantize makes ggml quantise rows of n values (for tests). ck_row_bytes is the size of one such row, 0 if it cannot be.
+size_t ck_row_bytes(int type, int64_t n);
+size_t ck_quantize(int type, const float * src, void * dst, int64_t rows, int64_t n);
+
+#endif

@@ -2,11 +2,14 @@ package api
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"strings"
 
 	"cloister/appliance/feedback"
+	"cloister/appliance/models"
 	"cloister/appliance/openai"
+	"cloister/store"
 )
 
 // health serves GET /health. It is public: it says no more than that somebody answers.
@@ -26,13 +29,22 @@ func (s *Server) simpleChat(w http.ResponseWriter, r *http.Request) error {
 	var in struct {
 		Message string `json:"message"`
 		Model   string `json:"model"`  // empty: the default
-		System  string `json:"system"` // system prompt, or empty
+		System  string `json:"system"` // empty: the one that the model was tuned with
 	}
 	if err := readJSON(w, r, &in); err != nil {
 		return err
 	}
 	if strings.TrimSpace(in.Message) == "" {
 		return missing("message")
+	}
+	model, err := s.Models.Resolve(in.Model)
+	if err != nil {
+		return err
+	}
+	if in.System == "" {
+		if in.System, err = s.tunedWith(model); err != nil {
+			return err
+		}
 	}
 	zero := 0.0
 	req := openai.ChatRequest{Model: in.Model, Temperature: &zero}
@@ -51,6 +63,23 @@ func (s *Server) simpleChat(w http.ResponseWriter, r *http.Request) error {
 	return respond(w, http.StatusOK, map[string]string{
 		"id": answer.ID, "model": answer.Model, "response": *answer.Choices[0].Message.Content,
 	})
+}
+
+// tunedWith is the system prompt of the dataset that a model was tuned on: a
+// tuned model expects it. It is empty for others.
+func (s *Server) tunedWith(m models.Resolved) (string, error) {
+	if m.Adapter == nil || m.Adapter.JobID == "" {
+		return "", nil
+	}
+	job, err := s.Store.Job(m.Adapter.JobID)
+	if err != nil {
+		return "", err
+	}
+	version, err := s.Store.Version(job.Dataset, job.Version)
+	if errors.Is(err, store.ErrNotFound) {
+		return "", nil // the dataset was removed after the training
+	}
+	return version.System, err
 }
 
 // addFeedback serves POST /v1/feedback: a judgement of an answer by its id.

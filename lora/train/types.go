@@ -49,6 +49,9 @@ type Request struct {
 	Train           []Example       `json:"train"`
 	Valid           []Example       `json:"valid,omitempty"` // none: the last epoch is kept
 	Hyperparameters Hyperparameters `json:"hyperparameters"`
+	// InitPath is an adapter to continue from; empty: a new one. Rank, alpha and
+	// targets are the adapter's then.
+	InitPath string `json:"init_path,omitempty"`
 	// CheckpointSteps is the number of optimiser steps between checkpoints; 0
 	// means 25. There is one at the end of each epoch as well.
 	CheckpointSteps int `json:"checkpoint_steps,omitempty"`

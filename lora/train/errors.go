@@ -1,0 +1,20 @@
+package train
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+var (
+	// ErrDiverged says that training stopped because its loss or gradient was
+	// not a number several times in a row, or grew far above its start.
+	ErrDiverged = errors.New("training diverged")
+	// ErrStopped says that the context was cancelled. A checkpoint was written;
+	// the same request resumes from it.
+	ErrStopped = fmt.Errorf("training was stopped before its end: %w", context.Canceled)
+	// ErrNoExamples says that no example was left to learn from.
+	ErrNoExamples = errors.New("there is no example to learn from")
+	// ErrMemory says that the job would not fit into the memory that is free.
+	ErrMemory = errors.New("not enough memory")
+)

@@ -1,0 +1,140 @@
+package train
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"cloister/lora/data"
+	"cloister/lora/model"
+)
+
+// Estimation is what a job would take on this machine.
+type Estimation struct {
+	Examples      int   `json:"examples"`
+	ValidExamples int   `json:"valid_examples"`
+	Tokens        int64 `json:"tokens"`      // of one epoch, by the model's tokenizer and template
+	LossTokens    int64 `json:"loss_tokens"` // those of them with loss
+	Longest       int   `json:"longest"`     // tokens of the longest example
+
+	Resolved Hyperparameters `json:"resolved"`
+	Choices  []Choice        `json:"choices,omitempty"`
+	Warnings []string        `json:"warnings,omitempty"`
+	Steps    int             `json:"steps"`
+
+	TokensPerSecond float64 `json:"tokens_per_second"` // useful ones, in training
+	Seconds         float64 `json:"seconds"`           // if no epoch is left out by an early stop
+	// MemoryBytes is the peak of the training process, the mapped weights included.
+	MemoryBytes int64 `json:"memory_bytes"`
+}
+
+// calibration is how long Estimate measures at most once it is warm.
+const calibration = 15 * time.Second
+
+// Estimate prepares the job as Run would, and runs a few real steps without
+// updating anything. WorkDir and OutPath are not used. A job that would not fit
+// into memory is an ErrMemory.
+func Estimate(ctx context.Context, req Request) (Estimation, error) {
+	return estimate(ctx, req, openModel)
+}
+
+func estimate(ctx context.Context, req Request, open opener) (Estimation, error) {
+	p, err := prepare(ctx, req)
+	if err != nil {
+		return Estimation{}, err
+	}
+	e := p.count()
+	m, err := p.open(req, open)
+	if err != nil {
+		return e, err
+	}
+	defer m.Close()
+	trainable := int64(0)
+	for _, param := range m.Params() {
+		trainable += int64(len(param.Data))
+	}
+	e.MemoryBytes = p.memory(m) + 2*4*trainable + p.fileBytes
+	train, valid, err := p.measure(ctx, m)
+	if err != nil {
+		return e, err
+	}
+	e.TokensPerSecond = train
+	e.Seconds = float64(e.Resolved.Epochs) * (float64(e.Tokens)/train + float64(tokens(p.valid))/valid)
+	return e, nil
+}
+
+// count fills in what needs no measuring.
+func (p *prepared) count() Estimation {
+	e := Estimation{
+		Examples: len(p.train), ValidExamples: len(p.valid), Tokens: tokens(p.train),
+		Longest: max(longest(p.train), longest(p.valid)), Resolved: p.h,
+		Steps: p.h.Epochs * stepsPerEpoch(len(p.train), p.h.BatchSize),
+	}
+	for i := range p.train {
+		e.LossTokens += int64(p.train[i].Targets())
+	}
+	for _, n := range p.notes {
+		switch {
+		case n.Choice != nil:
+			e.Choices = append(e.Choices, *n.Choice)
+		case n.Kind == "warning":
+			e.Warnings = append(e.Warnings, n.Message)
+		}
+	}
+	return e
+}
+
+func tokens(rows []data.Row) int64 {
+	n := int64(0)
+	for i := range rows {
+		n += int64(len(rows[i].Tokens))
+	}
+	return n
+}
+
+// measure returns the tokens a second of training and of validation, on the
+// batches that training would begin with. The first one warms up the caches.
+func (p *prepared) measure(ctx context.Context, m trainable) (train, valid float64, err error) {
+	order := data.Order(len(p.train), p.h.Seed, 1)
+	var batches []data.Packed
+	for at := 0; at < len(order) && len(batches) < 8; at += p.h.BatchSize {
+		var rows []data.Row
+		for _, n := range order[at:min(at+p.h.BatchSize, len(order))] {
+			rows = append(rows, p.train[n])
+		}
+		batches = append(batches, data.Pack(rows, p.rowLen)...)
+	}
+	learn := func(b *data.Packed) error {
+		_, err := m.Backward((*model.Batch)(b), 1)
+		return err
+	}
+	if err := learn(&batches[0]); err != nil {
+		return 0, 0, fmt.Errorf("calibration: %w", err)
+	}
+	if train, err = speed(ctx, batches, learn); err != nil {
+		return 0, 0, err
+	}
+	valid, err = speed(ctx, batches[:1], func(b *data.Packed) error {
+		_, err := m.Loss((*model.Batch)(b))
+		return err
+	})
+	return train, valid, err
+}
+
+// speed runs do on the batches until time is up and returns tokens a second.
+func speed(ctx context.Context, batches []data.Packed, do func(*data.Packed) error) (float64, error) {
+	begin, n := time.Now(), 0
+	for i := range batches {
+		if ctx.Err() != nil {
+			return 0, ErrStopped
+		}
+		if err := do(&batches[i]); err != nil {
+			return 0, fmt.Errorf("calibration: %w", err)
+		}
+		n += len(batches[i].Tokens)
+		if time.Since(begin) > calibration {
+			break
+		}
+	}
+	return float64(n) / max(time.Since(begin).Seconds(), 1e-9), nil
+}

@@ -1,0 +1,76 @@
+package train
+
+import (
+	"bytes"
+	"context"
+
+	"cloister/lora/model"
+)
+
+// What the tests reach besides the public face: a seam for the model and for
+// the moment before a rename, and the parts that are checked by hand.
+
+type Trainable = trainable
+
+func RunWith(ctx context.Context, req Request, emit func(Event), open func(string, model.Config) (Trainable, error)) (Result, error) {
+	return run(ctx, req, emit, open)
+}
+
+func EstimateWith(ctx context.Context, req Request, open func(string, model.Config) (Trainable, error)) (Estimation, error) {
+	return estimate(ctx, req, open)
+}
+
+func OnRename(f func(path string)) { beforeRename = f }
+
+var LearningRate = learningRate
+
+// AdamW makes one update of each gradient in turn and returns the param after it.
+func AdamW(start float32, grads []float32, lr, decay, limit float64) []float32 {
+	p := &model.Param{Data: []float32{start}, Grad: make([]float32, 1)}
+	o := newAdamW([]*model.Param{p}, decay)
+	var out []float32
+	for _, g := range grads {
+		p.Grad[0] = g
+		o.update(lr, clip(norm(o.params), limit))
+		out = append(out, p.Data[0])
+	}
+	return out
+}
+
+// SampleCheckpoint is a checkpoint file for params of those lengths.
+func SampleCheckpoint(lengths []int) []byte {
+	fill := func(from float32) (out [][]float32) {
+		for _, n := range lengths {
+			matrix := make([]float32, n)
+			for i := range matrix {
+				matrix[i] = from + float32(i)
+			}
+			out = append(out, matrix)
+		}
+		return out
+	}
+	loss := 1.25
+	s := &snapshot{
+		Identity: identity{"base", "examples", "hyper"}, HasBest: true, params: fill(1), m: fill(2), v: fill(3), best: fill(4),
+		State: state{Step: 12, Updates: 11, Epoch: 1, Best: 1, BestIs: &loss, Curve: []EpochStat{{Epoch: 1, Step: 10, TrainLoss: 2, ValidLoss: &loss}}},
+	}
+	var b bytes.Buffer
+	if err := s.encode(&b); err != nil {
+		panic(err)
+	}
+	return b.Bytes()
+}
+
+// DecodeCheckpoint reads a checkpoint file and returns its step and one value of each group.
+func DecodeCheckpoint(b []byte, lengths []int) (step int, firsts []float32, err error) {
+	s, err := decodeCheckpoint(bytes.NewReader(b), int64(len(b)), lengths)
+	if err != nil {
+		return 0, nil, err
+	}
+	for _, g := range [][][]float32{s.params, s.m, s.v, s.best} {
+		if len(g) > 0 && len(g[0]) > 0 {
+			firsts = append(firsts, g[0][0])
+		}
+	}
+	return s.State.Step, firsts, s.State.check(10, 3)
+}

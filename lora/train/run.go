@@ -1,0 +1,230 @@
+package train
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"cloister/lora/data"
+	"cloister/lora/model"
+)
+
+// trainable is what the loop needs of a model.
+type trainable interface {
+	// Params are the adapter's matrices in an order that never changes.
+	Params() []*model.Param
+	ZeroGrad()
+	// Loss is the forward pass; Backward adds scale·d(Sum)/d(param) to Grad.
+	Loss(b *model.Batch) (model.Loss, error)
+	Backward(b *model.Batch, scale float64) (model.Loss, error)
+	// MemoryFor is what Backward takes for a row of that many tokens, in bytes.
+	MemoryFor(rowLen int) int64
+	Close() error
+}
+
+var _ trainable = (*model.Model)(nil)
+
+// opener opens the model of a job.
+type opener func(path string, cfg model.Config) (trainable, error)
+
+func openModel(path string, cfg model.Config) (trainable, error) {
+	m, err := model.Open(path, cfg)
+	if err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+const (
+	usualCheckpointSteps = 25
+	keptEpochs           = 3 // adapters of the last epochs that stay in the work folder
+	mostSkipped          = 5 // steps in a row without a finite gradient
+	adapterPrefix        = "adapter-step-"
+)
+
+// Run does the whole job and calls emit for each event; emit may be nil.
+// Cancelling ctx stops it with ErrStopped after a checkpoint. With ErrStopped
+// and ErrDiverged the Result says how far it came.
+func Run(ctx context.Context, req Request, emit func(Event)) (Result, error) {
+	return run(ctx, req, emit, openModel)
+}
+
+func run(ctx context.Context, req Request, emit func(Event), open opener) (Result, error) {
+	if emit == nil {
+		emit = func(Event) {}
+	}
+	if req.CheckpointSteps <= 0 {
+		req.CheckpointSteps = usualCheckpointSteps
+	}
+	if err := os.MkdirAll(req.WorkDir, 0o700); err != nil {
+		return Result{}, err
+	}
+	emit(Event{Kind: "info", Message: fmt.Sprintf("Reading %d training and %d validation examples", len(req.Train), len(req.Valid))})
+	p, err := prepare(ctx, req)
+	if err != nil {
+		return Result{}, err
+	}
+	m, err := p.open(req, open)
+	if err != nil {
+		return Result{}, err
+	}
+	defer m.Close()
+	j := newJob(req, p, m, emit)
+	if err := j.resume(); err != nil {
+		return Result{}, err
+	}
+	if err = j.loop(ctx); err == nil {
+		err = j.finish()
+	}
+	return j.result(), err
+}
+
+// open opens the model and checks that the job fits into memory.
+func (p *prepared) open(req Request, open opener) (trainable, error) {
+	free := availableMemory()
+	m, err := open(req.BasePath, model.Config{
+		Rank: p.h.Rank, Alpha: float32(p.h.Alpha), Targets: p.h.Targets, Threads: req.Threads, Seed: p.h.Seed, MemoryLimit: free / 2,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if p.init != nil {
+		err = p.init.into(m.Params())
+	}
+	if need := p.memory(m); err == nil && free > 0 && need > free {
+		err = fmt.Errorf("%w: rows of %d tokens need %d MiB, %d MiB are free; a smaller max_length or rank needs less", ErrMemory, p.rowLen, need>>20, free>>20)
+	}
+	if err != nil {
+		_ = m.Close()
+		return nil, err
+	}
+	return m, nil
+}
+
+// memory is what training takes beside the mapped weights and the params: the
+// activations of the longest row, two moments and the best adapter.
+func (p *prepared) memory(m trainable) int64 {
+	n := int64(0)
+	for _, param := range m.Params() {
+		n += int64(len(param.Data))
+	}
+	return m.MemoryFor(p.rowLen) + 3*4*n
+}
+
+// job is a running job.
+type job struct {
+	req   Request
+	p     *prepared
+	h     Hyperparameters
+	m     trainable
+	emit  func(Event)
+	opt   *adamW
+	valid []data.Packed
+	clock *clock
+
+	perEpoch, total int // steps
+	state           state
+	best            [][]float32 // the best adapter so far
+	earlier         float64     // seconds of the runs before this one
+}
+
+func newJob(req Request, p *prepared, m trainable, emit func(Event)) *job {
+	j := &job{req: req, p: p, h: p.h, m: m, emit: emit, clock: newClock()}
+	j.opt = newAdamW(m.Params(), p.h.WeightDecay)
+	j.valid = data.Pack(p.valid, p.rowLen)
+	j.perEpoch = stepsPerEpoch(len(p.train), p.h.BatchSize)
+	j.total = j.perEpoch * p.h.Epochs
+	return j
+}
+
+// resume takes up the checkpoint of the work folder if there is one of this
+// very job, and otherwise begins.
+func (j *job) resume() error {
+	var lengths []int
+	for _, p := range j.m.Params() {
+		lengths = append(lengths, len(p.Data))
+	}
+	s, err := loadCheckpoint(j.req.WorkDir, j.p.identity, lengths)
+	if err == nil && s != nil {
+		err = s.State.check(j.perEpoch, j.h.Epochs)
+	}
+	if pathError := (*os.PathError)(nil); errors.As(err, &pathError) {
+		return err
+	}
+	if err != nil || s == nil {
+		for _, e := range j.p.notes {
+			j.emit(e)
+		}
+		if err != nil {
+			j.emit(Event{Kind: "warning", Message: fmt.Sprintf("The checkpoint in the work folder is not used, training starts anew: %v", err)})
+		}
+		return nil
+	}
+	for i, p := range j.m.Params() {
+		copy(p.Data, s.params[i])
+	}
+	j.opt.m, j.opt.v, j.opt.t = s.m, s.v, s.State.Updates
+	j.state, j.best, j.earlier = s.State, s.best, s.State.Seconds
+	j.emit(Event{Kind: "info", Message: fmt.Sprintf("Resuming after step %d of %d", j.state.Step, j.total), Step: j.state.Step, TotalSteps: j.total})
+	return nil
+}
+
+// check refuses a position that cannot be.
+func (s *state) check(perEpoch, epochs int) error {
+	in := s.Step - s.Epoch*perEpoch
+	if s.Epoch < 0 || s.Epoch > epochs || in < 0 || in > perEpoch || s.Updates < 0 || s.Updates > s.Step || s.Best < 0 || s.Best > s.Epoch || len(s.Curve) != s.Epoch {
+		return fmt.Errorf("%w: impossible position", errCheckpoint)
+	}
+	for _, k := range s.Kept {
+		if filepath.Base(k.Path) != k.Path || !strings.HasPrefix(k.Path, adapterPrefix) {
+			return fmt.Errorf("%w: it names the file %q", errCheckpoint, k.Path)
+		}
+	}
+	return nil
+}
+
+// save writes a checkpoint of the present state.
+func (j *job) save() error {
+	j.state.Seconds = j.earlier + j.clock.seconds()
+	s := &snapshot{Identity: j.p.identity, State: j.state, HasBest: j.best != nil, m: j.opt.m, v: j.opt.v, best: j.best}
+	for _, p := range j.m.Params() {
+		s.params = append(s.params, p.Data)
+	}
+	path, err := saveCheckpoint(j.req.WorkDir, s)
+	if err != nil {
+		return fmt.Errorf("cannot write a checkpoint: %w", err)
+	}
+	j.emit(Event{Kind: "checkpoint", Step: j.state.Step, TotalSteps: j.total, Path: path, Message: fmt.Sprintf("Checkpoint after step %d", j.state.Step)})
+	return nil
+}
+
+// finish writes the adapter that is kept.
+func (j *job) finish() error {
+	if j.best == nil {
+		return fmt.Errorf("%w: no epoch ended with a finite validation loss", ErrDiverged)
+	}
+	a := newAdapter(j.p.architecture, j.h.Alpha, j.m.Params(), j.best)
+	if err := a.WriteFile(j.req.OutPath); err != nil {
+		return fmt.Errorf("cannot write the adapter: %w", err)
+	}
+	return nil
+}
+
+func (j *job) result() Result {
+	s := &j.state
+	r := Result{
+		OutPath: j.req.OutPath, Steps: s.Step, TrainedTokens: s.Tokens, BestEpoch: s.Best, StoppedEarly: s.Stopped,
+		Curve: s.Curve, Resolved: j.h, Seconds: j.earlier + j.clock.seconds(), PeakBytes: peakMemory(),
+	}
+	for _, k := range s.Kept {
+		k.Path = filepath.Join(j.req.WorkDir, k.Path)
+		r.Checkpoints = append(r.Checkpoints, k)
+	}
+	return r
+}
+
+func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }

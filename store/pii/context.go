@@ -40,6 +40,9 @@ func (d *doc) after(pos, window int, kinds kind) (hit, bool) {
 // label returns the kinds of the field label right before pos: only blanks,
 // marks such as ':' and small words such as 은 or "is" stand between them.
 func (d *doc) label(pos int) kind {
+	if k := d.cell(pos); k != 0 {
+		return k
+	}
 	i := d.hitEndingBefore(pos)
 	if i < 0 || pos-int(d.hits[i].end) > 16 {
 		return 0

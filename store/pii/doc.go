@@ -43,8 +43,10 @@ type doc struct {
 	hits   []hit   // words of the lexicon, none inside another, in order
 
 	dates []dateSpan
+	cells []cell
 
 	cands []cand
+	weak  []koreanName // what just fell short of a name
 	taken []bool
 }
 
@@ -92,6 +94,7 @@ func (d *doc) reset(text string) {
 	d.r, d.cls, d.off, d.ends = d.r[:0], d.cls[:0], d.off[:0], d.ends[:0]
 	d.soft, d.groups, d.split, d.ats, d.marks = d.soft[:0], d.groups[:0], d.split[:0], d.ats[:0], d.marks[:0]
 	d.words, d.hits, d.dates, d.cands = d.words[:0], d.hits[:0], d.dates[:0], d.cands[:0]
+	d.cells, d.weak = d.cells[:0], d.weak[:0]
 }
 
 // free gives the work space back. A doc of a huge text is left to the collector.

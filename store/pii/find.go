@@ -18,7 +18,7 @@ func (m *Masker) find(texts []string) [][]Finding {
 		fresh := false
 		chosen := make([][]cand, len(ds))
 		for i, d := range ds {
-			d.cands = d.cands[:0]
+			d.cands, d.weak = d.cands[:0], d.weak[:0]
 			for r := range recognisers {
 				recognisers[r].find(d, &recognisers[r])
 			}
@@ -26,7 +26,7 @@ func (m *Masker) find(texts []string) [][]Finding {
 			names.confirm(d, chosen[i])
 		}
 		for i, d := range ds {
-			if names.find(d) {
+			if names.find(d, chosen[i]) {
 				chosen[i] = m.choose(d)
 			}
 			if len(chosen[i]) > 0 {
@@ -110,4 +110,5 @@ func (d *doc) collapse(chosen []cand) {
 	d.r, d.cls, d.off, d.ends = r, cls, off, outEnds
 	d.groups, d.split, d.ats, d.marks = d.groups[:0], d.split[:0], d.ats[:0], d.marks[:0]
 	d.words, d.hits, d.dates, d.cands = d.words[:0], d.hits[:0], d.dates[:0], d.cands[:0]
+	d.cells, d.weak = d.cells[:0], d.weak[:0]
 }

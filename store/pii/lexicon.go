@@ -44,6 +44,9 @@ const (
 	kAddress
 	kProvince
 	kDistrict
+	kName
+	kRole
+	kTitle
 )
 
 // kindNames are the section names of data/labels.txt.
@@ -54,6 +57,7 @@ var kindNames = map[string]kind{
 	"RECORD": kRecord, "LICENSE": kLicense, "SSN": kSSN, "IBAN": kIBAN, "IP": kIP,
 	"DOB": kDOB, "DATE": kDate, "NOTID": kNotID,
 	"MAC": kMAC, "SECRET": kSecret, "ADMIN": kAdmin, "VERSION": kVersion, "ADDRESS": kAddress,
+	"NAME": kName, "ROLE": kRole, "TITLE": kTitle,
 }
 
 // lexicon returns the words that all texts are scanned for.

@@ -1,9 +1,150 @@
 package pii
 
-// nameSet holds the names of a record that are certain.
-type nameSet struct{}
+import "strings"
 
-func (s *nameSet) confirm(d *doc, chosen []cand) {}
+// nameSet holds the names of a record that are certain: wherever else they
+// stand in it, they are masked, too.
+type nameSet struct {
+	korean map[string]bool // without blanks
+	latin  map[string]bool // full names and the distinctive words of them, lower case
+	first  map[rune]bool   // first runes of the Korean names
+}
 
-// find proposes further mentions of confirmed names in d and says whether there are any.
-func (s *nameSet) find(d *doc) bool { return false }
+// confirmScore is how sure a name must be to be looked for elsewhere.
+const confirmScore = 0.6
+
+// confirm adds the names among chosen.
+func (s *nameSet) confirm(d *doc, chosen []cand) {
+	for _, c := range chosen {
+		if c.entity != Person || c.score < confirmScore {
+			continue
+		}
+		switch d.cls[c.start] {
+		case cHangul:
+			name := strings.ReplaceAll(d.slice(c.start, c.end), " ", "")
+			if n := len([]rune(name)); n >= 3 && n <= 5 {
+				if s.korean == nil {
+					s.korean, s.first = make(map[string]bool), make(map[rune]bool)
+				}
+				s.korean[name] = true
+				s.first[[]rune(name)[0]] = true
+			}
+		case cUpper, cLower:
+			s.confirmLatin(d, c)
+		}
+	}
+}
+
+// confirmLatin adds a name in Latin letters, and those of its words that are
+// nothing but names.
+func (s *nameSet) confirmLatin(d *doc, c cand) {
+	if s.latin == nil {
+		s.latin = make(map[string]bool)
+	}
+	parts := 0
+	for p := c.start; p < c.end; {
+		q := d.wordAt(p)
+		if q == p {
+			p++
+			continue
+		}
+		w := lowerString(d.r[p:q])
+		if q-p >= 3 && !commonEnglish()[w] && latinNames().known(w) {
+			s.latin[w] = true
+		}
+		parts++
+		p = q
+	}
+	if parts > 1 {
+		s.latin[lowerString(d.r[c.start:c.end])] = true
+	}
+}
+
+// find proposes further mentions of the names in d, and names that fell just
+// short but stand beside one that did not. It says whether there are any.
+func (s *nameSet) find(d *doc, chosen []cand) bool {
+	before := len(d.cands)
+	for i := range d.words {
+		w := &d.words[i]
+		if w.hangul {
+			if s.first[d.r[w.start]] {
+				s.findKorean(d, w)
+			}
+		} else if len(s.latin) > 0 && d.cls[w.start] == cUpper {
+			s.findLatin(d, int(w.start))
+		}
+	}
+	for _, c := range d.weak {
+		if c.weight > -1.5 && besideName(d, c, chosen) {
+			d.cands = append(d.cands, cand{
+				start: c.start, end: c.end, entity: Person, score: 0.55, recogniser: "name_beside",
+				evidence: c.evidence + ", another name beside it", rank: len(recognisers),
+			})
+		}
+	}
+	return len(d.cands) > before
+}
+
+func (s *nameSet) findKorean(d *doc, w *word) {
+	r := d.r[w.start:w.end]
+	for n := min(len(r), 5); n >= 3; n-- {
+		if !s.korean[string(r[:n])] || !tailOf(r[n:], hasCoda(r[n-1])).ok {
+			continue
+		}
+		d.cands = append(d.cands, cand{
+			start: int(w.start), end: int(w.start) + n, entity: Person, score: confirmScore,
+			recogniser: "name_again", evidence: "a name of the same record", rank: len(recognisers),
+		})
+		return
+	}
+}
+
+func (s *nameSet) findLatin(d *doc, start int) {
+	if d.class(start-1).word() || start > 0 && (d.r[start-1] == '-' || d.r[start-1] == '\'') {
+		return
+	}
+	// The longest of up to three words.
+	end := start
+	for p, n := start, 0; n < 3; n++ {
+		q := d.wordAt(p)
+		if q == p {
+			break
+		}
+		if s.latin[lowerString(d.r[start:q])] {
+			end = q
+		}
+		if d.class(q) != cSpace {
+			break
+		}
+		p = q + 1
+	}
+	if end == start {
+		return
+	}
+	d.cands = append(d.cands, cand{
+		start: start, end: end, entity: Person, score: confirmScore,
+		recogniser: "name_again", evidence: "a name of the same record", rank: len(recognisers),
+	})
+}
+
+// besideName says whether one of the chosen names stands in the same line close to c.
+func besideName(d *doc, c koreanName, chosen []cand) bool {
+	const near = 12
+	for _, o := range chosen {
+		if o.entity != Person || o.start == c.start {
+			continue
+		}
+		from, to := min(o.end, c.end), max(o.start, c.start)
+		if to-from > near || to < from {
+			continue
+		}
+		line := false
+		for i := from; i < to; i++ {
+			line = line || d.cls[i] == cNewline
+		}
+		if !line {
+			return true
+		}
+	}
+	return false
+}

@@ -35,6 +35,8 @@ var recognisers = rank([]recogniser{
 	{name: "record_no", entity: MedicalRecord, find: findRecords},
 	{name: "license", entity: LicenseNumber, find: findLicenses},
 	{name: "birth", entity: DateOfBirth, find: findBirths},
+	{name: "name_kr", entity: Person, find: findKoreanNames},
+	{name: "name_latin", entity: Person, find: findLatinNames},
 	{name: "date", entity: Date, find: findDates},
 })
 

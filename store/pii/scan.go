@@ -22,6 +22,7 @@ func (d *doc) scan() {
 	d.scanSeparators(d.groups)
 	d.splitGroups()
 	lexicon().scan(d)
+	d.scanTables()
 	d.scanDates()
 }
 

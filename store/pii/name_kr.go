@@ -1,0 +1,378 @@
+package pii
+
+import (
+	"math"
+	"strings"
+)
+
+// findKoreanNames finds names in Korean letters. Every text word that begins
+// with a surname is weighed: the syllables behind it, what hangs on it, what
+// stands before and behind it. The weights are log odds; a name has more for it
+// than against it.
+func findKoreanNames(d *doc, rec *recogniser) {
+	m := koreanNames()
+	next := 0
+	for i, w := range d.words {
+		if !w.hangul || int(w.start) < next {
+			continue
+		}
+		if end, ok := d.spacedName(m, i); ok {
+			d.add(rec, int(w.start), end, 0.95, "label, name with blanks between its syllables")
+			next = end
+			continue
+		}
+		best := d.bestName(m, int(w.start), int(w.end))
+		// "환자홍길동": a label may run straight into the name.
+		if h := d.hitInside(w); h > 0 {
+			if n := d.bestName(m, h, int(w.end)); n.weight > best.weight {
+				best = n
+			}
+		}
+		if best.weight < 0 {
+			if best.weight > -2 {
+				d.weak = append(d.weak, best)
+			}
+			continue
+		}
+		d.add(rec, best.start, best.end, odds(best.weight), best.evidence)
+		next = best.end
+		d.hanjaGloss(rec, best.end)
+	}
+}
+
+// odds turns log odds into a score.
+func odds(w float64) float64 { return 1 / (1 + math.Exp(-w)) }
+
+// koreanName is a reading of a text word as a name.
+type koreanName struct {
+	start, end int
+	weight     float64
+	evidence   string
+}
+
+// bestName returns the best reading of the word r[start:end].
+func (d *doc) bestName(m *nameModel, start, end int) koreanName {
+	best := koreanName{weight: -100}
+	r := d.r[start:end]
+	if len(r) < 2 {
+		return best
+	}
+	surname := float64(m.surname[r[0]-hangulBase])
+	compound := m.compound[[2]rune{r[0], r[1]}]
+	if surname == 0 && !compound {
+		return best
+	}
+	if d.class(start-1) == cDigit {
+		return best
+	}
+	penalty := m.wordPenalty(r)
+	around := contextOf{d: d, start: start}
+	try := func(n int, weight float64) {
+		if n > len(r) {
+			return
+		}
+		t := tailOf(r[n:], hasCoda(r[n-1]))
+		if !t.ok || weight+t.weight < -8 {
+			return
+		}
+		w, why := around.weigh(start+n, len(r) == n)
+		if n == 2 && why != "label" && (!m.single[r[1]] || t.weight < 3 && why == "") {
+			return
+		}
+		total := weight + t.weight + w - penalty - 4
+		if total > best.weight {
+			best = koreanName{start, start + n, total, joinEvidence(t.evidence, why, weight)}
+		}
+	}
+	if surname != 0 {
+		if len(r) >= 3 {
+			try(3, surname+m.weight(r[1], r[2]))
+		}
+		if m.single[r[1]] {
+			try(2, surname-1.5)
+		} else {
+			try(2, surname-3.5)
+		}
+		if len(r) >= 4 && !compound {
+			try(4, surname-3)
+		}
+	}
+	if compound {
+		if len(r) >= 4 {
+			try(4, 2+m.weight(r[2], r[3]))
+		}
+		if len(r) >= 3 && m.single[r[2]] {
+			try(3, 0.5)
+		}
+	}
+	return best
+}
+
+func joinEvidence(tail, around string, weight float64) string {
+	parts := make([]string, 0, 3)
+	for _, s := range [...]string{around, tail} {
+		if s != "" {
+			parts = append(parts, s)
+		}
+	}
+	if weight > 3 {
+		parts = append(parts, "usual name")
+	}
+	if len(parts) == 0 {
+		return "surname and given name"
+	}
+	return strings.Join(parts, ", ")
+}
+
+// contextOf weighs what stands around a name that begins at start.
+type contextOf struct {
+	d          *doc
+	start      int
+	done       bool
+	before     float64
+	beforeWhat string
+}
+
+// weigh returns the weight of the context of a name that ends at end; bare says
+// that nothing hangs on it.
+func (c *contextOf) weigh(end int, bare bool) (float64, string) {
+	if !c.done {
+		c.before, c.beforeWhat = c.d.beforeName(c.start)
+		c.done = true
+	}
+	after, what := c.d.afterName(end, bare)
+	switch {
+	case c.beforeWhat == "":
+		return c.before + after, what
+	case what == "":
+		return c.before + after, c.beforeWhat
+	}
+	return c.before + after, c.beforeWhat + ", " + what
+}
+
+// beforeName weighs what stands before a name.
+func (d *doc) beforeName(start int) (float64, string) {
+	if k := d.label(start); k&kName != 0 && !d.objectBefore(start) {
+		if i := d.hitEndingBefore(start); d.cell(start) != 0 || i >= 0 && d.hasMark(int(d.hits[i].end), start) {
+			return 6.5, "label"
+		}
+		return 4.5, "label"
+	}
+	p := start
+	for p > 0 && start-p < 3 && (d.cls[p-1] == cSpace || d.r[p-1] == ':' || d.r[p-1] == '(' || d.r[p-1] == '"' || d.r[p-1] == '\'' || d.r[p-1] == '[' || d.r[p-1] == '-' || d.r[p-1] == '·') {
+		p--
+	}
+	if i := d.hitEndingBefore(p); i >= 0 && int(d.hits[i].end) == p && d.hits[i].kind&(kRole|kName) != 0 {
+		h := d.hits[i]
+		if d.class(int(h.start)-1) != cHangul || h.end-h.start > 2 {
+			return 4, "role"
+		}
+	}
+	if d.label(start)&kRole != 0 { // "의뢰인은 …"
+		return 2.5, "role"
+	}
+	// Relations of one syllable, behind a comma or at the start: ", 모 조은지".
+	if p < start && d.class(p-1) == cHangul && !d.class(p-2).word() && strings.ContainsRune("부모자처망녀", d.r[p-1]) {
+		return 2.5, "relation"
+	}
+	return 0, ""
+}
+
+// objectBefore says whether the label before a name is an object: "이름을 지정해".
+func (d *doc) objectBefore(start int) bool {
+	i := d.hitEndingBefore(start)
+	if i < 0 {
+		return false
+	}
+	r := d.at(int(d.hits[i].end))
+	return r == '을' || r == '를'
+}
+
+// hasMark says whether a colon or the like stands in r[from:to].
+func (d *doc) hasMark(from, to int) bool {
+	for i := from; i < to; i++ {
+		if d.cls[i] == cOther || d.cls[i] == cNewline {
+			return true
+		}
+	}
+	return false
+}
+
+// identity are the labels of what only a person has: behind "…의" they say
+// that a person stands before it.
+const identity = kRRN | kFRN | kPassport | kDriver | kPhone | kEmail | kCard | kBank | kInsurance | kRecord | kLicense | kDOB | kAddress | kRole
+
+// afterName weighs what stands behind a name.
+func (d *doc) afterName(end int, bare bool) (float64, string) {
+	if !bare {
+		if d.at(end) == '의' && d.class(end+1) == cSpace {
+			if _, ok := d.after(end+2, 0, identity); ok {
+				return 2.5, "what only a person has"
+			}
+		}
+		if (d.at(end) == '과' || d.at(end) == '와') && d.class(end+1) == cSpace { // "…와 그 배우자"
+			p := end + 2
+			if d.hasPrefix(p, "그 ") {
+				p += 2
+			}
+			if _, ok := d.after(p, 0, kRole); ok {
+				return 2, "relation behind"
+			}
+		}
+		return 0, ""
+	}
+	p := end
+	for p < end+2 && d.class(p) == cSpace {
+		p++
+	}
+	if d.at(p) == '(' {
+		return d.afterParenthesis(p)
+	}
+	if p > end && d.class(p) == cHangul {
+		q := p
+		for q < len(d.r) && d.cls[q] == cHangul && q-p < 10 {
+			q++
+		}
+		if t := tailOf(d.r[p:q], true); t.ok && t.weight >= 3.5 {
+			return t.weight, "title"
+		}
+		if d.hasPrefix(p, "씨") && q-p < 5 {
+			return 4, "form of address"
+		}
+		for _, w := range [...]string{"올림", "드림", "배상", "귀하", "귀중", "앞"} {
+			if d.hasPrefix(p, w) && q-p == len([]rune(w)) {
+				return 4.5, "signature or address of a letter"
+			}
+		}
+	}
+	if d.at(p) == ',' {
+		if _, ok := d.after(d.skipBlanks(p+1), 0, identity&^kRole); ok {
+			return 2.5, "label of what a person has behind"
+		}
+	}
+	if d.class(p) == cDigit || d.at(p) == ',' || d.at(p) == '/' || d.at(p) == ':' {
+		for n := 0; n < 3 && d.class(p) != cDigit && p < len(d.r); n++ {
+			p++
+		}
+		if _, _, ok := d.phoneNear(p); ok {
+			return 2, "telephone number behind"
+		}
+	}
+	return 0, ""
+}
+
+func (d *doc) phoneNear(p int) (int, string, bool) {
+	if d.class(p) != cDigit {
+		return 0, "", false
+	}
+	return d.phoneAt(p)
+}
+
+// afterParenthesis weighs "(남, 45세)", "(배우자)", "(洪吉童)", "(800313-…)" or
+// "(인)" behind a name.
+func (d *doc) afterParenthesis(p int) (float64, string) {
+	q := p + 1
+	for d.class(q) == cSpace {
+		q++
+	}
+	switch {
+	case d.class(q) == cHan && strings.ContainsRune(surnameHanja, d.r[q]):
+		return 3, "Chinese surname in parentheses"
+	case d.hasPrefix(q, "인)") || d.hasPrefix(q, "서명)") || d.hasPrefix(q, "印)"):
+		return 4.5, "signature"
+	case d.hasPrefix(q, "만 ") || d.sexBehind(p) || d.hasPrefix(q, "여,") || d.hasPrefix(q, "남,") || d.hasPrefix(q, "여/") || d.hasPrefix(q, "남/"):
+		return 3.5, "sex or age in parentheses"
+	case d.class(q) == cDigit:
+		n := 0
+		for d.class(q+n) == cDigit && n < 8 {
+			n++
+		}
+		if n >= 6 || n == 4 && (d.at(q+n) == '.' || d.at(q+n) == '-' || d.at(q+n) == '년') || n == 3 && d.at(q) == '0' || n == 2 && d.at(q+n) == '세' {
+			return 3, "number or date in parentheses"
+		}
+	case d.class(q).latin():
+		if k := d.wordAt(q); d.cls[q] == cUpper && k-q > 2 {
+			return 1, "Latin letters in parentheses"
+		}
+	}
+	if h, ok := d.after(q, 0, identity|kName); ok && int(h.start) == q {
+		return 3, "word in parentheses"
+	}
+	return 0, ""
+}
+
+// spacedName reads "홍 길 동" or "홍 길동" behind the label of a name.
+func (d *doc) spacedName(m *nameModel, i int) (end int, ok bool) {
+	w := d.words[i]
+	if w.end-w.start != 1 && !(w.end-w.start == 2 && m.compound[[2]rune{d.r[w.start], d.r[w.start+1]}]) {
+		return 0, false
+	}
+	if w.end-w.start == 1 && m.surname[d.r[w.start]-hangulBase] == 0 || i+1 >= len(d.words) {
+		return 0, false
+	}
+	a := d.words[i+1]
+	if !a.hangul || !d.blanksOnly(w.end, a.start) || d.label(int(w.start))&kName == 0 {
+		return 0, false
+	}
+	if a.end-a.start >= 2 { // 홍 길동
+		r := d.r[a.start:a.end]
+		if m.weight(r[0], r[1]) > 0 && tailOf(r[2:], hasCoda(r[1])).ok {
+			return int(a.start) + 2, true
+		}
+		return 0, false
+	}
+	if i+2 >= len(d.words) {
+		return 0, false
+	}
+	b := d.words[i+2]
+	if !b.hangul || !d.blanksOnly(a.end, b.start) || !tailOf(d.r[b.start+1:b.end], hasCoda(d.r[b.start])).ok {
+		return 0, false
+	}
+	return int(b.start) + 1, true
+}
+
+func (d *doc) blanksOnly(from, to int32) bool {
+	if to-from > 4 || to == from {
+		return false
+	}
+	for i := from; i < to; i++ {
+		if d.cls[i] != cSpace {
+			return false
+		}
+	}
+	return true
+}
+
+// hitInside returns where the label of a name or a role ends inside of word w,
+// so that a name may begin there, or 0.
+func (d *doc) hitInside(w word) int {
+	i := d.hitEndingBefore(int(w.end) - 2)
+	if i < 0 {
+		return 0
+	}
+	h := d.hits[i]
+	if rest := d.slice(int(h.end), int(w.end)); neutral[rest] || personal[rest] || titles[rest] {
+		return 0
+	}
+	if h.start != w.start || h.end-h.start < 2 || h.kind&(kName|kRole) == 0 {
+		return 0
+	}
+	return int(h.end)
+}
+
+// surnameHanja are the characters of the usual surnames.
+const surnameHanja = "金李朴崔鄭丁姜康趙曺尹張林任韓吳徐申愼辛權黃安宋柳劉兪庾洪全田錢高文孫梁楊樑裵裴白許南沈盧魯河夏郭成星車朱周禹具仇羅閔陳晉眞池嚴蔡元袁千方邦孔玄咸邊卞廉呂余秋都道蘇石昔碩宣薛馬吉延魏表明奇箕潘班王琴玉陸印孟諸牟毛卓鞠國魚殷片扁龍芮慶景奉史舍夫賈卜太睦邢皮杜甘陰賓董溫承簡尙南宮皇甫諸葛鮮于獨孤司空西門"
+
+// hanjaGloss proposes the Chinese characters of "홍길동(洪吉童)".
+func (d *doc) hanjaGloss(rec *recogniser, p int) {
+	if d.at(p) != '(' {
+		return
+	}
+	q := p + 1
+	for d.class(q) == cHan {
+		q++
+	}
+	if n := q - p - 1; n >= 2 && n <= 4 && d.at(q) == ')' && strings.ContainsRune(surnameHanja, d.r[p+1]) {
+		d.add(rec, p+1, q, 0.8, "name in Chinese characters")
+	}
+}

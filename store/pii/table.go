@@ -1,0 +1,98 @@
+package pii
+
+import "sort"
+
+// cell is a field of a table whose column has a label.
+type cell struct {
+	pos  int32 // where the value begins
+	kind kind
+}
+
+// cell returns the kinds of the column header over the cell that begins at pos.
+func (d *doc) cell(pos int) kind {
+	i := sort.Search(len(d.cells), func(i int) bool { return int(d.cells[i].pos) >= pos })
+	if i < len(d.cells) && int(d.cells[i].pos) == pos {
+		return d.cells[i].kind
+	}
+	return 0
+}
+
+const maxColumns = 64
+
+// scanTables finds lines whose fields are labels, and gives their kinds to the
+// fields below them. Fields stand between commas, tabs, semicolons or bars.
+func (d *doc) scanTables() {
+	var header [maxColumns]kind
+	columns := 0
+	var mark rune
+	for start := 0; start < len(d.r); {
+		end := start
+		for end < len(d.r) && d.cls[end] != cNewline {
+			end++
+		}
+		if columns > 0 {
+			if n := d.fields(start, end, mark, func(i, from, to int) {
+				if header[i] != 0 && from < to {
+					d.cells = append(d.cells, cell{int32(from), header[i]})
+				}
+			}); n != columns && n > 1 {
+				columns = 0
+			}
+		}
+		if columns == 0 && end-start < 400 {
+			for _, m := range [...]rune{',', '\t', '|', ';'} {
+				labels := 0
+				var kinds [maxColumns]kind
+				n := d.fields(start, end, m, func(i, from, to int) {
+					if k := d.exactLabel(from, to); k != 0 {
+						kinds[i] = k
+						labels++
+					}
+				})
+				if n >= 2 && labels >= 2 && labels*2 >= n {
+					header, columns, mark = kinds, n, m
+					break
+				}
+			}
+		}
+		start = end + 1
+	}
+}
+
+// fields calls each with the fields of the line r[start:end], without blanks
+// and quotes around them, and returns their number.
+func (d *doc) fields(start, end int, mark rune, each func(i, from, to int)) int {
+	n := 0
+	for from := start; ; n++ {
+		to := from
+		for to < end && d.r[to] != mark {
+			to++
+		}
+		if n < maxColumns {
+			a, b := from, to
+			for a < b && (d.cls[a] == cSpace || d.r[a] == '"' || d.r[a] == '\'') {
+				a++
+			}
+			for b > a && (d.cls[b-1] == cSpace || d.r[b-1] == '"' || d.r[b-1] == '\'') {
+				b--
+			}
+			each(n, a, b)
+		}
+		if to >= end {
+			return n + 1
+		}
+		from = to + 1
+	}
+}
+
+// exactLabel returns the kinds of the lexicon's word that is r[from:to].
+func (d *doc) exactLabel(from, to int) kind {
+	if from >= to || to-from > 24 {
+		return 0
+	}
+	i := sort.Search(len(d.hits), func(i int) bool { return int(d.hits[i].start) >= from })
+	if i < len(d.hits) && int(d.hits[i].start) == from && int(d.hits[i].end) == to {
+		return d.hits[i].kind
+	}
+	return 0
+}

@@ -17,7 +17,8 @@
 //  7. flags and statistics
 //
 // Every step can be turned off. A [Report] names rows and reasons and never
-// holds texts of the data. Cleaning a cleaned set changes nothing.
+// holds texts of the data. Cleaning a cleaned set changes nothing, except that
+// line breaks which HTML asked for may then be taken for wrapped lines.
 //
 // All functions are safe for concurrent use; the package keeps no state. Time
 // and memory grow linearly with the rows.
@@ -82,36 +83,38 @@ func texts(rec ingest.Record, o Options) (ingest.Record, changed) {
 	return rec, c
 }
 
-// changed notes which steps changed a record.
+// changed notes which steps found work in a record.
 type changed struct{ characters, html, space bool }
 
-// text runs the text steps until none of them changes anything, as one may
-// make work for another: an entity may stand for a zero-width space, or for
-// the '<' of a tag that was escaped twice.
+// text cleans one text. Characters and HTML go in rounds, as one may make work
+// for the other: an entity may stand for a zero-width space, or for the '<' of
+// a tag that was escaped twice.
 func (c *changed) text(s string, o Options) string {
-	for range 8 {
+	spaced := s
+	for round := range 8 {
 		before := s
 		if !o.KeepCharacters {
-			s = note(s, characters(s), &c.characters)
+			s = characters(s)
+			c.characters = c.characters || s != before
 		}
+		if round == 0 {
+			spaced = s
+		}
+		plain := s
 		if !o.KeepHTML {
-			s = note(s, stripHTML(s), &c.html)
-		}
-		if !o.KeepSpace {
-			s = note(s, collapse(s), &c.space)
+			s = stripHTML(s)
+			c.html = c.html || s != plain
 		}
 		if s == before {
 			break
 		}
 	}
-	return s
-}
-
-func note(before, after string, changed *bool) string {
-	if after != before {
-		*changed = true
+	if o.KeepSpace {
+		return separators.Replace(s)
 	}
-	return after
+	// The breaks that HTML left are not the author's white space.
+	c.space = c.space || collapse(spaced) != spaced
+	return collapse(s)
 }
 
 // emptiness says why a record has nothing to learn from, or nothing.

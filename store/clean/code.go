@@ -1,6 +1,7 @@
 package clean
 
 import (
+	"regexp"
 	"strings"
 	"unicode/utf8"
 )
@@ -12,8 +13,8 @@ const (
 	codeMax  = 0x10_FFFD - codeBase
 )
 
-// protectCode takes out fenced blocks and `spans`. A text that already holds
-// characters of the plane is left alone.
+// protectCode takes out fenced blocks and `spans`; the back-quote of "it`s"
+// opens none. A text that already holds characters of the plane is left alone.
 func protectCode(s string) (kept []string, rest string) {
 	if !strings.Contains(s, "`") || strings.ContainsFunc(s, func(r rune) bool { return r >= codeBase }) {
 		return nil, s
@@ -30,7 +31,7 @@ func protectCode(s string) (kept []string, rest string) {
 		}
 		n := ticks - i
 		end := closing(s[ticks:], n)
-		if end < 0 {
+		if before, _ := utf8.DecodeLastRuneInString(s[:i]); end < 0 || n < 3 && wordRune(before) && before != utf8.RuneError {
 			b.WriteString(s[:ticks])
 			s = s[ticks:]
 			continue
@@ -45,11 +46,13 @@ func protectCode(s string) (kept []string, rest string) {
 	return kept, b.String()
 }
 
+var blankLine = regexp.MustCompile(`^[\pZ\s]*\n`)
+
 // closing returns where a run of exactly n back-quotes begins, or -1. A span of
 // fewer than three ends with its paragraph.
 func closing(s string, n int) int {
 	for i := 0; i < len(s); {
-		if n < 3 && strings.HasPrefix(s[i:], "\n\n") {
+		if n < 3 && s[i] == '\n' && blankLine.MatchString(s[i+1:]) {
 			return -1
 		}
 		if s[i] != '`' {

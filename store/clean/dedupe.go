@@ -24,7 +24,7 @@ func dedupe(recs []ingest.Record, o Options, rep *Report) []ingest.Record {
 		}
 		return recs
 	}
-	return near(recs, rep)
+	return near(recs, o, rep)
 }
 
 // exact drops rows that are the same as an earlier one.
@@ -85,7 +85,7 @@ func parse(rec ingest.Record) parsed {
 
 // near drops near-duplicates of earlier rows, flags conflicts, and gives every
 // row the group of the first row that asked its question.
-func near(recs []ingest.Record, rep *Report) []ingest.Record {
+func near(recs []ingest.Record, o Options, rep *Report) []ingest.Record {
 	ps := make([]parsed, len(recs))
 	for i, rec := range recs {
 		ps[i] = parse(rec)
@@ -97,7 +97,7 @@ func near(recs []ingest.Record, rep *Report) []ingest.Record {
 	for i, rec := range recs {
 		r := root[i]
 		if _, ok := groups[r]; !ok {
-			groups[r] = Group(rec.Prompt())
+			groups[r] = groupOf(ps[i].key)
 		}
 		rec.Group = groups[r]
 		same, conflict := -1, -1
@@ -106,7 +106,8 @@ func near(recs []ingest.Record, rep *Report) []ingest.Record {
 				continue
 			}
 			answers := alike(ps[i].answer, ps[k].answer)
-			if answers && alike(ps[i].question, ps[k].question) {
+			if answers && alike(ps[i].question, ps[k].question) &&
+				!(o.KeepDuplicates && fingerprint(rec) == fingerprint(recs[k])) {
 				same = k
 				break
 			}
@@ -156,8 +157,9 @@ func clusters(ps []parsed) []int {
 		for n := range bucket {
 			for m := n - 1; m >= 0 && n-m <= compared && sigs[bucket[m]][b] == sigs[bucket[n]][b]; m-- {
 				i, j := distinct[bucket[n]], distinct[bucket[m]]
-				if find(root, i) != find(root, j) && sameQuestion(ps[i].question, ps[j].question) {
-					join(root, i, j)
+				a, b := ps[i].question, ps[j].question
+				if find(root, i) != find(root, j) && len(a) == len(b) && misspelt(a, b) {
+					unite(root, i, j)
 				}
 			}
 		}
@@ -168,7 +170,7 @@ func clusters(ps []parsed) []int {
 	return root
 }
 
-// find returns the representative of i, join makes the earlier row that of both.
+// find returns the representative of i, unite makes the earlier row that of both.
 func find(root []int, i int) int {
 	for root[i] != i {
 		root[i] = root[root[i]]
@@ -177,7 +179,7 @@ func find(root []int, i int) int {
 	return i
 }
 
-func join(root []int, i, j int) {
+func unite(root []int, i, j int) {
 	i, j = find(root, i), find(root, j)
 	root[max(i, j)] = min(i, j)
 }

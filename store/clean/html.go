@@ -33,11 +33,14 @@ type stripper struct {
 	pre    int      // open <pre>
 	hidden string   // element whose content is dropped, or ""
 	cells  int      // in the open row of a table
+	inCell int      // open cells
+	marker int      // length of the text after the marker of a list item
 }
 
 func (st *stripper) run(s string) {
 	z := html.NewTokenizer(strings.NewReader(s))
-	done := 0 // bytes of s consumed
+	done := 0                     // bytes of s consumed
+	unclosed := map[string]bool{} // names of which no end tag follows
 	for {
 		kind := z.Next()
 		raw := string(z.Raw())
@@ -51,7 +54,8 @@ func (st *stripper) run(s string) {
 			st.text(raw)
 		case html.StartTagToken, html.SelfClosingTagToken:
 			tok := z.Token()
-			if rawText[tok.DataAtom] && !closes(s[done:], tok.Data) {
+			if rawText[tok.DataAtom] && (unclosed[tok.Data] || !closes(s[done:], tok.Data)) {
+				unclosed[tok.Data] = true
 				z.NextIsNotRawText()
 				st.text(raw)
 				continue
@@ -103,7 +107,7 @@ func (st *stripper) text(raw string) {
 // atBreak reports whether nothing was written yet on the line.
 func (st *stripper) atBreak() bool {
 	s := st.b.String()
-	return s == "" || strings.HasSuffix(s, string(hardBreak)) || strings.HasSuffix(s, string(paragraph))
+	return s == "" || len(s) == st.marker || strings.HasSuffix(s, string(hardBreak)) || strings.HasSuffix(s, string(paragraph))
 }
 
 // line ends the line, paragraph also leaves a blank one; neither does so twice.
@@ -114,7 +118,7 @@ func (st *stripper) line() {
 }
 
 func (st *stripper) paragraph() {
-	if s := st.b.String(); s != "" && !strings.HasSuffix(s, string(paragraph)) {
+	if s := st.b.String(); s != "" && len(s) != st.marker && !strings.HasSuffix(s, string(paragraph)) {
 		st.b.WriteRune(paragraph)
 	}
 }
@@ -145,6 +149,7 @@ func (st *stripper) open(tok html.Token) {
 		if st.cells++; st.cells > 1 {
 			st.b.WriteString(" | ")
 		}
+		st.inCell++
 	case atom.Pre:
 		st.paragraph()
 		st.b.WriteString("```" + string(hardBreak))
@@ -166,7 +171,12 @@ func (st *stripper) close(a atom.Atom) {
 			st.lists = st.lists[:n-1]
 		}
 		st.line()
-	case atom.Li, atom.Tr:
+	case atom.Td, atom.Th:
+		st.inCell = max(0, st.inCell-1)
+	case atom.Tr, atom.Table:
+		st.inCell = 0
+		st.block(a)
+	case atom.Li:
 		st.line()
 	case atom.Br:
 		st.b.WriteRune(hardBreak)
@@ -194,22 +204,27 @@ func (st *stripper) close(a atom.Atom) {
 // item begins a row of a list.
 func (st *stripper) item() {
 	st.line()
-	n := len(st.lists)
-	if n == 0 || st.lists[n-1] < 0 {
+	if n := len(st.lists); n == 0 || st.lists[n-1] < 0 {
 		st.b.WriteString("- ")
-		return
+	} else {
+		st.lists[n-1]++
+		fmt.Fprintf(&st.b, "%d. ", st.lists[n-1])
 	}
-	st.lists[n-1]++
-	fmt.Fprintf(&st.b, "%d. ", st.lists[n-1])
+	st.marker = st.b.Len()
 }
 
-// block breaks the line or the paragraph at the border of a block.
+// block breaks the line or the paragraph at the border of a block; within a
+// cell of a table it is a space.
 func (st *stripper) block(a atom.Atom) {
+	if st.inCell > 0 {
+		st.b.WriteByte(' ')
+		return
+	}
 	switch a {
 	case atom.P, atom.H1, atom.H2, atom.H3, atom.H4, atom.H5, atom.H6, atom.Blockquote, atom.Table:
 		st.paragraph()
 	case atom.Div, atom.Section, atom.Article, atom.Header, atom.Footer, atom.Main, atom.Nav, atom.Aside,
-		atom.Address, atom.Dl, atom.Dt, atom.Dd, atom.Figure, atom.Figcaption, atom.Form, atom.Fieldset, atom.Option:
+		atom.Address, atom.Tr, atom.Dl, atom.Dt, atom.Dd, atom.Figure, atom.Figcaption, atom.Form, atom.Fieldset, atom.Option:
 		st.line()
 	}
 }

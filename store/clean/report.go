@@ -25,11 +25,10 @@ const (
 const (
 	AnswerShort = "answer_short"
 	AnswerLong  = "answer_long"
-	SameAnswer  = "same_answer"    // the answer of Rows rows; Row is the first
-	Conflict    = "conflict"       // the question of row Other with another answer
-	Echo        = "echo"           // the answer repeats the question
-	Broken      = "broken_text"    // U+FFFD: read in a wrong encoding once
-	NoLoss      = "nothing_learnt" // all answers have weight 0
+	SameAnswer  = "same_answer" // the answer of Rows rows; Row is the first
+	Conflict    = "conflict"    // the question of row Other with another answer
+	Echo        = "echo"        // the answer repeats the question
+	Broken      = "broken_text" // U+FFFD: read in a wrong encoding once
 )
 
 // listed bounds each list of a report; counts are always complete.

@@ -11,30 +11,21 @@ import (
 // to whom) make two texts different.
 func alike(a, b []word) bool {
 	if len(a) != len(b) {
-		return key(a) == key(b) && sameNumbers(a, b)
+		return join(a, word.whole) == join(b, word.whole) && sameNumbers(a, b)
 	}
-	errs := 0
 	for i := range a {
-		if a[i].stem == b[i].stem {
-			if a[i].particle != b[i].particle && a[i].particle != "" && b[i].particle != "" {
-				return false
-			}
-			continue
-		}
-		if a[i].number || b[i].number || a[i].proper || b[i].proper || !typo(a[i].stem, b[i].stem) {
+		if a[i].stem == b[i].stem && a[i].particle != b[i].particle && a[i].particle != "" && b[i].particle != "" {
 			return false
 		}
-		errs++
 	}
-	return errs <= 1+len(a)/10
+	return misspelt(a, b)
 }
 
-// sameQuestion is alike without regard to particles: what Group and typing
-// errors make one.
-func sameQuestion(a, b []word) bool {
-	if len(a) != len(b) {
-		return key(a) == key(b)
-	}
+func (w word) whole() string { return w.text }
+
+// misspelt reports whether the stems are the same but for typing errors; a and
+// b have as many words.
+func misspelt(a, b []word) bool {
 	errs := 0
 	for i := range a {
 		if a[i].stem == b[i].stem {

@@ -14,6 +14,9 @@ const (
 	paragraph = '\u2029'
 )
 
+// separators writes them as plain line ends.
+var separators = strings.NewReplacer(string(hardBreak), "\n", string(paragraph), "\n\n")
+
 // wrapWidth is the width, in columns, from which on a line that ends without
 // punctuation is taken to be wrapped and not ended.
 const wrapWidth = 55
@@ -29,7 +32,7 @@ func collapse(s string) string {
 	var out []string
 	prose := []string{}
 	flush := func() {
-		out = append(out, joinLines(prose)...)
+		out = joinLines(out, prose)
 		prose = prose[:0]
 	}
 	lines := strings.Split(s, "\n")
@@ -66,11 +69,10 @@ func fenceEnd(lines []string, i int) int {
 	return i
 }
 
-// joinLines cleans lines of prose: blank lines become at most one, and wrapped
-// lines are joined.
-func joinLines(lines []string) []string {
-	var out []string
-	blank, hard := true, true // at the start nothing can be joined
+// joinLines cleans lines of prose and appends them to out: blank lines become
+// at most one, and wrapped lines are joined.
+func joinLines(out, lines []string) []string {
+	blank, hard := len(out) == 0, true // nothing joins what stood before
 	for _, l := range lines {
 		ended := strings.HasSuffix(l, string(hardBreak))
 		l = strings.Join(strings.Fields(strings.ReplaceAll(l, string(hardBreak), "")), " ")
@@ -82,7 +84,6 @@ func joinLines(lines []string) []string {
 			blank = true
 		case !blank && !hard && wrapped(out[len(out)-1], l):
 			out[len(out)-1] += " " + l
-			blank = false
 		default:
 			out = append(out, l)
 			blank = false
@@ -102,15 +103,18 @@ func wrapped(line, next string) bool {
 	}
 	last, _ := utf8.DecodeLastRuneInString(line)
 	first, _ := utf8.DecodeRuneInString(next)
+	long := width(line) >= wrapWidth
 	switch {
 	case last == ',':
 		return !strings.Contains(next, ":")
 	case strings.ContainsRune(".!?:;。…)]|>", last):
-		return width(line) >= wrapWidth && unicode.IsLower(first)
-	case unicode.IsLower(first):
+		return long && unicode.IsLower(first)
+	case strings.ContainsRune("다요까죠음함", last): // a Korean sentence may end without a point
+		return false
+	case unicode.IsLower(first) && unicode.IsLetter(last):
 		return true
 	}
-	return width(line) >= wrapWidth
+	return long
 }
 
 // width counts columns of a terminal: two for East Asian characters.

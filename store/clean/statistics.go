@@ -126,16 +126,22 @@ func (rep *Report) flag(recs []ingest.Record, answers *tally) {
 			first[text] = true
 			add(SameAnswer, rows)
 		}
-		if rec.Messages == nil && text != "" && key(words(text)) == key(words(rec.Question)) {
+		if echoes(rec) {
 			add(Echo, 0)
 		}
 		if broken(rec) {
 			add(Broken, 0)
 		}
-		if emptiness(rec) == EmptyAnswer && rec.Messages != nil {
-			add(NoLoss, 0)
-		}
 	}
+}
+
+// echoes reports whether the answer only repeats the question.
+func echoes(rec ingest.Record) bool {
+	n, m := len(rec.Question), len(rec.Answer)
+	if rec.Messages != nil || n > 2*m+16 || m > 2*n+16 { // fillers and punctuation are not that long
+		return false
+	}
+	return key(words(rec.Answer)) == key(words(rec.Question))
 }
 
 func broken(rec ingest.Record) bool {
@@ -229,12 +235,27 @@ func (rep *Report) warn() {
 		add("%d of %d rows were dropped; look at the reasons before you train.", rep.DropRows, rep.Rows)
 	}
 	if n := rep.Flagged[Conflict]; n > 0 {
-		add("%d rows ask a question that another row answers differently; correct the wrong ones, or the model learns both.", n)
+		add("%s a question that another row answers differently; correct the wrong %s, or the model learns both.", rowsThat(n, "ask"), plural(n, "one"))
 	}
 	if n := rep.Flagged[Broken]; n > 0 {
-		add("%d rows hold characters that were lost in an earlier conversion; export the file anew as UTF-8.", n)
+		add("%s characters that were lost in an earlier conversion; export the file anew as UTF-8.", rowsThat(n, "hold"))
 	}
 	if l := rep.Statistics.Languages; l["ko"] > 0.02 && l["en"] > 0.02 {
 		add("The set mixes languages; make sure that questions and answers of a row are in the same one.")
 	}
+}
+
+// rowsThat writes "1 row asks" and "2 rows ask".
+func rowsThat(n int, verb string) string {
+	if n == 1 {
+		verb += "s"
+	}
+	return fmt.Sprintf("%d %s %s", n, plural(n, "row"), verb)
+}
+
+func plural(n int, word string) string {
+	if n == 1 {
+		return word
+	}
+	return word + "s"
 }

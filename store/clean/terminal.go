@@ -16,7 +16,6 @@ var inWords = []struct{ kind, text string }{
 	{ChangedHTML, "HTML"}, {ChangedSpace, "white space"}, {ChangedCharacters, "characters"},
 	{Conflict, "conflicting answers"}, {AnswerShort, "answer short"}, {AnswerLong, "answer long"},
 	{SameAnswer, "same answer"}, {Echo, "answer repeats the question"}, {Broken, "broken characters"},
-	{NoLoss, "nothing to learn"},
 }
 
 // String returns the report for a terminal: counts, what the set looks like,
@@ -38,6 +37,7 @@ func (rep Report) String() string {
 	if flagged > 0 {
 		line("flagged", flagged, rep.Flagged)
 	}
+	b.WriteString("\n")
 	if rep.Kept > 0 {
 		rep.table(&b)
 	}
@@ -60,7 +60,7 @@ func counted(counts map[string]int) string {
 
 func (rep Report) table(b *strings.Builder) {
 	st := rep.Statistics
-	fmt.Fprintf(b, "\n%-10s %7s %6s %6s %6s %10s %11s %11s\n", "characters", "p5", "p50", "p95", "max", "different", "distinct-1", "distinct-2")
+	fmt.Fprintf(b, "%-10s %7s %6s %6s %6s %10s %11s %11s\n", "characters", "p5", "p50", "p95", "max", "different", "distinct-1", "distinct-2")
 	for _, t := range []struct {
 		name string
 		s    TextStatistics

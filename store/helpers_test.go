@@ -111,3 +111,14 @@ func (h *home) base(name string) string {
 	no(h.t, h.PutBaseModel(store.BaseModel{Name: name, Path: "/models/" + name + ".gguf", Architecture: "llama"}))
 	return name
 }
+
+// all returns the examples of a version.
+func (h *home) all(name string, n int, split store.Split) []store.Example {
+	h.t.Helper()
+	var list []store.Example
+	for e, err := range h.Examples(name, n, split) {
+		no(h.t, err)
+		list = append(list, e)
+	}
+	return list
+}

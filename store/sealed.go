@@ -20,6 +20,7 @@ import (
 type sealedDir struct {
 	path string
 	key  vault.Key
+	max  int64 // longest content in bytes
 	// create makes the file that is staged; tests put one here that fails.
 	create func(dir, pattern string) (stagedFile, error)
 }
@@ -34,7 +35,7 @@ type stagedFile interface {
 const stagePrefix = "staged-"
 
 func newSealedDir(path string, key vault.Key) sealedDir {
-	return sealedDir{path, key, func(dir, pattern string) (stagedFile, error) { return os.CreateTemp(dir, pattern) }}
+	return sealedDir{path, key, MaxFileBytes, func(dir, pattern string) (stagedFile, error) { return os.CreateTemp(dir, pattern) }}
 }
 
 // staged is a sealed file that nobody sees yet.
@@ -52,7 +53,7 @@ func (d sealedDir) stage(ctx context.Context, id string, r io.Reader) (staged, e
 	}
 	st := staged{path: f.Name()}
 	sum := sha256.New()
-	st.bytes, err = d.seal(f, id, io.TeeReader(&limited{ctx: ctx, r: r, left: MaxFileBytes}, sum))
+	st.bytes, err = d.seal(f, id, io.TeeReader(&limited{ctx: ctx, r: r, left: d.max}, sum))
 	st.sha256 = hex.EncodeToString(sum.Sum(nil))
 	if err := errors.Join(err, f.Close()); err != nil {
 		d.drop(st)
@@ -87,7 +88,7 @@ func (l *limited) Read(p []byte) (int, error) {
 	}
 	n, err := l.r.Read(p)
 	if l.left -= int64(n); l.left < 0 {
-		return n, fmt.Errorf("%w: more than %d MiB", ErrTooLarge, MaxFileBytes>>20)
+		return n, fmt.Errorf("%w: at most %d MiB", ErrTooLarge, MaxFileBytes>>20)
 	}
 	return n, err
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 
+	"cloister/llama/gguf"
 	"cloister/lora/model"
 )
 
@@ -18,6 +19,15 @@ func RunWith(ctx context.Context, req Request, emit func(Event), open func(strin
 
 func EstimateWith(ctx context.Context, req Request, open func(string, model.Config) (Trainable, error)) (Estimation, error) {
 	return estimate(ctx, req, open)
+}
+
+// AdapterFrom reads an adapter out of memory.
+func AdapterFrom(b []byte) (*Adapter, error) {
+	f, err := gguf.Read(bytes.NewReader(b), int64(len(b)))
+	if err != nil {
+		return nil, err
+	}
+	return adapterOf(f)
 }
 
 func OnRename(f func(path string)) { beforeRename = f }

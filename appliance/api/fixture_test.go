@@ -76,8 +76,7 @@ func newFixture(t testing.TB, change ...func(*api.Config)) *fixture {
 	for _, c := range change {
 		c(&config)
 	}
-	log := slog.New(slog.NewTextHandler(f.log, nil))
-	server := api.New(config, f.services(), log)
+	server := api.New(config, f.services(), f.logger())
 
 	tcp := httptest.NewServer(server.Handler())
 	t.Cleanup(tcp.Close)
@@ -98,6 +97,8 @@ func newFixture(t testing.TB, change ...func(*api.Config)) *fixture {
 	t.Cleanup(f.control.Close)
 	return f
 }
+
+func (f *fixture) logger() *slog.Logger { return slog.New(slog.NewTextHandler(f.log, nil)) }
 
 func (f *fixture) services() api.Services {
 	mask := appliancetest.Masking(f.t, f.store)

@@ -55,7 +55,7 @@ func (r *run) ask(ctx context.Context, m models.Resolved, of func(*eval.Item) si
 func (r *run) answer(ctx context.Context, e engine.Engine, adapter string, messages []chat.Message, to side) error {
 	req := engine.ChatRequest{
 		Adapter: adapter, Messages: messages[:len(messages)-1],
-		MaxTokens: r.req.MaxTokens, TopLogprobs: -1,
+		MaxTokens: r.req.MaxTokens,
 	}
 	result, err := retry(ctx, func() (engine.ChatResult, error) { return e.Chat(ctx, req, nil) })
 	if r.tooLong(err) {

@@ -50,6 +50,7 @@ func (m *Manager) finish(job store.Job, result train.Result) error {
 		return err
 	}
 	result.OutPath, result.Checkpoints = "", nil // they name paths of this machine
+	result.Curve = finiteCurve(result.Curve)
 	rawResult, err := json.Marshal(result)
 	if err != nil {
 		return err
@@ -77,6 +78,18 @@ func Verdict(r train.Result) eval.Verdict {
 		points = append(points, eval.Point{Epoch: p.Epoch, TrainLoss: p.TrainLoss, ValidLoss: p.ValidLoss})
 	}
 	return eval.Judge(points, r.BestEpoch, r.StoppedEarly)
+}
+
+// finiteCurve leaves out what is not a number, which JSON cannot hold.
+func finiteCurve(curve []train.EpochStat) []train.EpochStat {
+	var out []train.EpochStat
+	for _, s := range curve {
+		s.ValidLoss = finitePtr(s.ValidLoss)
+		if finite(s.TrainLoss) != nil {
+			out = append(out, s)
+		}
+	}
+	return out
 }
 
 // point is the state after an epoch; zero if the curve does not have it.

@@ -3,6 +3,7 @@ package jobs
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -82,10 +83,13 @@ func New(st *store.Store, trainer engine.Trainer, m Models, d Datasets, c Config
 	return man
 }
 
-// Start begins to work: jobs that an earlier process left running first.
-func (m *Manager) Start() {
+// Start begins to work: jobs that an earlier process left running first. The
+// error is about what such a process left on the disk.
+func (m *Manager) Start() error {
+	err := m.sweep()
 	m.done.Go(func() { m.loop(validator, store.JobValidating, m.validate) })
 	m.done.Go(func() { m.loop(runner, store.JobQueued, m.run) })
+	return err
 }
 
 // Close stops the running job at its next step, after a checkpoint; the next
@@ -96,16 +100,24 @@ func (m *Manager) Close() error {
 	return nil
 }
 
-// loop works off the jobs in one state, oldest first, until Close.
-func (m *Manager) loop(who int, state store.JobStatus, work func(store.Job) error) {
+// loop works off the jobs in one state, oldest first, until Close. work
+// returns an error when the appliance failed and not the job, which is then
+// where it was; it is tried again, and given up after maxTries.
+func (m *Manager) loop(who int, state store.JobStatus, work func(job store.Job, try int) error) {
+	last, try := "", 0
 	for m.ctx.Err() == nil {
 		job, ok, err := m.next(state)
 		if ok && err == nil {
-			err = work(job)
+			if try++; job.ID != last {
+				last, try = job.ID, 1
+			}
+			if err = work(job, try); err != nil && try == maxTries {
+				err = m.fail(job, store.JobError{Code: "internal_error", Message: fmt.Sprintf("The appliance failed %d times while it worked on this job: %s", try, err)})
+			}
 		}
 		var again <-chan time.Time
 		switch {
-		case err != nil: // the store failed; the job is where it was
+		case err != nil:
 			again = time.After(retryAfter)
 		case ok:
 			continue
@@ -118,8 +130,12 @@ func (m *Manager) loop(who int, state store.JobStatus, work func(store.Job) erro
 	}
 }
 
-// retryAfter is the pause after a failure of the store.
-const retryAfter = 2 * time.Second
+// After a failure of the appliance itself a job is tried again after a pause,
+// and given up after so many tries.
+const (
+	maxTries   = 3
+	retryAfter = 2 * time.Second
+)
 
 // next is the oldest job to work on: for the runner, one that was interrupted
 // before one that waits.

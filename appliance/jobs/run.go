@@ -18,9 +18,8 @@ import (
 	"cloister/store"
 )
 
-// validate turns a job's files into a dataset version and queues the job. The
-// error is one of the store: the job stays where it is.
-func (m *Manager) validate(job store.Job) error {
+// validate turns a job's files into a dataset version and queues the job.
+func (m *Manager) validate(job store.Job, _ int) error {
 	m.event(job.ID, info, "Validating training file: "+job.TrainingFile, nil)
 	if job.ValidationFile != "" {
 		m.event(job.ID, info, "Validating validation file: "+job.ValidationFile, nil)
@@ -53,9 +52,8 @@ func unlessEnded(err error) error {
 	return err
 }
 
-// run trains one job to its end. The error is one of the store: the job stays
-// where it is and is tried again.
-func (m *Manager) run(job store.Job) error {
+// run trains one job to its end.
+func (m *Manager) run(job store.Job, try int) error {
 	ctx, cancel := context.WithCancel(m.ctx)
 	defer cancel()
 	m.mu.Lock()
@@ -81,9 +79,9 @@ func (m *Manager) run(job store.Job) error {
 	if err != nil {
 		return unlessEnded(err)
 	}
-	if resumed {
+	if resumed && try == 1 {
 		m.event(job.ID, info, "Fine-tuning job resumed after a restart of the appliance", nil)
-	} else {
+	} else if !resumed {
 		m.event(job.ID, info, "Fine-tuning job started", nil)
 	}
 	req, failed, err := m.request(job)
@@ -111,7 +109,7 @@ func (m *Manager) run(job store.Job) error {
 			return err
 		}
 	}
-	return m.tidy(job.ID, req)
+	return m.tidy(job.ID)
 }
 
 // gone reports whether an error is about a file.
@@ -121,9 +119,32 @@ func gone(err error) bool {
 	return path || link
 }
 
+// workDir is where the trainer keeps its checkpoints.
+func (m *Manager) workDir(job string) string { return filepath.Join(m.config.Home, "work", job) }
+
+// sweep tidies up after jobs that ended just before an earlier process did.
+func (m *Manager) sweep() error {
+	left, err := os.ReadDir(m.workDir(""))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	for _, dir := range left {
+		job, missing := m.st.Job(dir.Name())
+		switch {
+		case errors.Is(missing, store.ErrNotFound):
+			err = errors.Join(err, os.RemoveAll(m.workDir(dir.Name())))
+		case missing != nil:
+			err = errors.Join(err, missing)
+		case job.Status.Terminal():
+			err = errors.Join(err, m.tidy(job.ID))
+		}
+	}
+	return err
+}
+
 // tidy removes what a job that has ended leaves behind: its work, and, unless
 // it has succeeded, adapters that it had made before it was cancelled.
-func (m *Manager) tidy(id string, req train.Request) error {
+func (m *Manager) tidy(id string) error {
 	job, err := m.st.Job(id)
 	if err != nil {
 		return err
@@ -139,9 +160,9 @@ func (m *Manager) tidy(id string, req train.Request) error {
 			}
 			_ = os.Remove(filepath.Join(m.config.Home, a.Path))
 		}
-		_ = os.Remove(req.OutPath)
+		_ = os.Remove(filepath.Join(m.config.Home, adapterPath(id, 0)))
 	}
-	return os.RemoveAll(req.WorkDir)
+	return os.RemoveAll(m.workDir(id))
 }
 
 // Free space below which a job is not started, and below which it is warned
@@ -152,7 +173,7 @@ const (
 )
 
 // request gathers all that the trainer needs. failed says why the job cannot
-// run; err is one of the store.
+// run; err is a failure of the appliance.
 func (m *Manager) request(job store.Job) (req train.Request, failed *store.JobError, err error) {
 	base, err := m.st.BaseModel(job.Base)
 	if errors.Is(err, store.ErrNotFound) {
@@ -163,7 +184,7 @@ func (m *Manager) request(job store.Job) (req train.Request, failed *store.JobEr
 	}
 	req = train.Request{
 		JobID: job.ID, BasePath: m.models.Path(base.Path), Threads: m.config.Threads,
-		WorkDir: filepath.Join(m.config.Home, "work", job.ID),
+		WorkDir: m.workDir(job.ID),
 		OutPath: filepath.Join(m.config.Home, adapterPath(job.ID, 0)),
 	}
 	if err := json.Unmarshal(job.Requested, &req.Hyperparameters); err != nil {
@@ -249,6 +270,10 @@ func failure(err error) store.JobError {
 	switch {
 	case errors.Is(err, train.ErrDiverged):
 		return store.JobError{Code: "training_diverged", Message: err.Error()}
+	case errors.Is(err, train.ErrMemory):
+		return store.JobError{Code: "out_of_memory", Message: err.Error()}
+	case errors.Is(err, train.ErrNoExamples):
+		return store.JobError{Code: "invalid_n_examples", Message: err.Error()}
 	case errors.Is(err, engine.ErrWorkerDied):
 		return store.JobError{Code: "worker_died", Message: "The training worker died again and again: " + err.Error() + ". Perhaps memory ran out; a smaller batch_size or max_length needs less."}
 	}

@@ -123,8 +123,8 @@ func (d *doc) streetAddress(start, p int) (end int, score float64, why string) {
 			break
 		}
 		q = w
-		if d.at(q) == '.' && q-street < 2 && d.class(q+1) != cNewline && d.class(q+1) != cHangul && (street != q || d.class(q+2) != cUpper || d.at(q+1) == ',') {
-			q++ // "St. Mary's Road", "Oak St., Boston"
+		if d.at(q) == '.' && street == 0 && len(word) <= 2 { // "W. Magnolia", "St. Mary's"
+			q++
 		}
 	}
 	if street == 0 {

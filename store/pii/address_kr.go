@@ -14,7 +14,7 @@ func findKoreanAddresses(d *doc, rec *recogniser) {
 		}
 		if h.kind&kAddress != 0 { // "배송지: 역삼동 823-45"
 			p := d.skipFieldMarks(int(h.end))
-			if d.class(p) != cHangul {
+			if d.class(p) != cHangul || d.class(p-1) == cHangul {
 				continue
 			}
 			start = p

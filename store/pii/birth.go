@@ -68,5 +68,5 @@ func (d *doc) sexBehind(end int) bool {
 	for d.class(q) == cDigit {
 		q++
 	}
-	return q > p && q-p < 4 && d.at(q) == '세'
+	return q > p && q-p < 4 && d.at(q) == '세' && (d.at(q+1) == ')' || d.at(q+1) == ',' || d.class(q+1) == cSpace)
 }

@@ -9,7 +9,7 @@ func findEmails(d *doc, rec *recogniser) {
 		for start > prev && at-start < 64 && isMailLocal(d.r[start-1], d.cls[start-1]) {
 			start--
 		}
-		for start < at && (d.r[start] == '.' || d.r[start] == '-') {
+		for start < at && (d.r[start] == '.' || d.r[start] == '-' || d.r[start] == '\'') {
 			start++
 		}
 		end, dots, last := at+1, 0, at
@@ -46,7 +46,7 @@ func isMailLocal(r rune, c class) bool {
 		return false
 	}
 	switch r {
-	case '.', '_', '%', '+', '-', '&', '~', '!', '#', '$', '*', '=', '^', '{', '}', '|':
+	case '.', '_', '%', '+', '-', '~', '\'':
 		return true
 	}
 	return c == cDigit || c.latin()

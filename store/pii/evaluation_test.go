@@ -21,14 +21,16 @@ type labelled struct {
 	ID       string `json:"id"`
 	Category string `json:"category"`
 	Text     string `json:"text"`
-	Spans    []struct {
-		Label  string `json:"label"`
-		Start  int    `json:"start"` // runes
-		End    int    `json:"end"`
-		BStart int    `json:"bstart"` // bytes
-		BEnd   int    `json:"bend"`
-		Text   string `json:"text"`
-	} `json:"spans"`
+	Spans    []span `json:"spans"`
+}
+
+type span struct {
+	Label  string `json:"label"`
+	Start  int    `json:"start"` // runes
+	End    int    `json:"end"`
+	BStart int    `json:"bstart"` // bytes
+	BEnd   int    `json:"bend"`
+	Text   string `json:"text"`
 }
 
 // tally counts hits and misses, of whole spans and of bytes.
@@ -192,4 +194,16 @@ func TestChecksumValues(t *testing.T) {
 			t.Errorf("%s %s: found %v, want %v", row.Entity, row.Value, found, row.Should)
 		}
 	}
+}
+
+func TestEvaluationOwn(t *testing.T) {
+	report, _ := table(evaluate(t, readMarked(t, "own_dev.txt")))
+	t.Log("\n" + report)
+}
+
+// TestEvaluationHeldOut runs on texts that were not looked at while the rules
+// were written.
+func TestEvaluationHeldOut(t *testing.T) {
+	report, _ := table(evaluate(t, readMarked(t, "own_test.txt")))
+	t.Log("\n" + report)
 }

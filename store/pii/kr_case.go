@@ -23,10 +23,10 @@ func findCases(d *doc, rec *recogniser) {
 	codes := courtCodes()
 	for i := 1; i < len(d.groups); i++ {
 		serial, year := d.groups[i], d.groups[i-1]
-		if year.len() != 4 || serial.len() > 7 || int(serial.start)-int(year.end) > 9 {
+		if year.len() != 4 && year.len() != 2 || serial.len() > 7 || int(serial.start)-int(year.end) > 9 {
 			continue
 		}
-		if y := d.number(int(year.start), int(year.end)); y < 1948 || y > 2099 {
+		if y := d.number(int(year.start), int(year.end)); y < 48 || y > 99 && y < 1948 || y > 2099 {
 			continue
 		}
 		if !d.clear(int(year.start), int(year.end)) {
@@ -58,13 +58,16 @@ func findCases(d *doc, rec *recogniser) {
 		}
 		start, end := int(year.start), int(serial.end)
 		score, why := 0.9, "year, code and serial number"
+		if year.len() == 2 { // until 1999
+			score = 0.45
+		}
 		if to-from == 1 && blanks > 0 {
 			score, why = 0.4, "year, short code and serial number"
 		} else if d.unitFollows(end) && to-from == 1 {
 			score = 0.45
 		}
 		if _, ok := d.near(start, window, kCase); ok {
-			score, why = score+0.2, why+", word nearby"
+			score, why = score+0.45, why+", word nearby"
 		} else if _, ok := d.after(end, 10, kCase); ok {
 			score, why = score+0.2, why+", word nearby"
 		}

@@ -47,6 +47,7 @@ const (
 	kName
 	kRole
 	kTitle
+	kAdvocate // professions that are registered
 )
 
 // kindNames are the section names of data/labels.txt.
@@ -57,12 +58,12 @@ var kindNames = map[string]kind{
 	"RECORD": kRecord, "LICENSE": kLicense, "SSN": kSSN, "IBAN": kIBAN, "IP": kIP,
 	"DOB": kDOB, "DATE": kDate, "NOTID": kNotID,
 	"MAC": kMAC, "SECRET": kSecret, "ADMIN": kAdmin, "VERSION": kVersion, "ADDRESS": kAddress,
-	"NAME": kName, "ROLE": kRole, "TITLE": kTitle,
+	"NAME": kName, "ROLE": kRole, "TITLE": kTitle, "ADVOCATE": kAdvocate,
 }
 
 // lexicon returns the words that all texts are scanned for.
 var lexicon = sync.OnceValue(func() *automatonOfWords {
-	words := make(map[string]kind)
+	words, spaced := make(map[string]kind), make(map[string]kind)
 	for _, line := range dataLines("labels.txt") {
 		name, list, ok := strings.Cut(line, ":")
 		k, known := kindNames[name]
@@ -81,7 +82,12 @@ var lexicon = sync.OnceValue(func() *automatonOfWords {
 	for w := range places().districts {
 		words[w] |= kDistrict
 	}
-	return &automatonOfWords{newAutomaton(words)}
+	for w, k := range words {
+		if r := []rune(w); len(r) >= 2 && len(r) <= 4 && k&spacedKinds != 0 && classOf(r[0]) == cHangul {
+			spaced[w] = k
+		}
+	}
+	return &automatonOfWords{newAutomaton(words), spaced}
 })
 
 // dataLines returns the lines of an embedded file without comments and empty lines.
@@ -99,7 +105,13 @@ func dataLines(name string) []string {
 	return lines
 }
 
-type automatonOfWords struct{ *automaton }
+type automatonOfWords struct {
+	*automaton
+	spaced map[string]kind // labels that forms write with blanks: "성    명"
+}
+
+// spacedKinds are the labels that forms stretch with blanks.
+const spacedKinds = kName | kRole | kAddress | kDOB | kPhone | kRRN
 
 // scan fills d.hits: words of the lexicon, the longest where one lies inside
 // another. A word that begins or ends with a Latin letter must not have another
@@ -129,4 +141,48 @@ func (a automatonOfWords) scan(d *doc) {
 		}
 		d.hits = append(d.hits, hit{int32(start), int32(end), o.kind})
 	}
+	a.scanSpaced(d)
+}
+
+// scanSpaced adds labels whose syllables stand apart: "원    고".
+func (a automatonOfWords) scanSpaced(d *doc) {
+	var extra []hit
+	for i := 0; i+1 < len(d.words); i++ {
+		if d.words[i].end-d.words[i].start != 1 || !d.words[i].hangul {
+			continue
+		}
+		n := i + 1
+		for n < len(d.words) && n < i+4 && d.words[n].hangul && d.words[n].end-d.words[n].start == 1 && d.blanksOnly(d.words[n-1].end, d.words[n].start) {
+			n++
+		}
+		for ; n > i+1; n-- {
+			label := make([]rune, 0, 4)
+			for _, w := range d.words[i:n] {
+				label = append(label, d.r[w.start])
+			}
+			if k := a.spaced[string(label)]; k != 0 {
+				extra = append(extra, hit{d.words[i].start, d.words[n-1].end, k})
+				i = n - 1
+				break
+			}
+		}
+	}
+	if len(extra) > 0 {
+		d.hits = mergeHits(d.hits, extra)
+	}
+}
+
+// mergeHits joins two lists in order; what lies inside a hit of b is dropped.
+func mergeHits(a, b []hit) []hit {
+	out := make([]hit, 0, len(a)+len(b))
+	for _, h := range b {
+		for len(a) > 0 && a[0].end <= h.start {
+			out, a = append(out, a[0]), a[1:]
+		}
+		for len(a) > 0 && a[0].start < h.end {
+			a = a[1:]
+		}
+		out = append(out, h)
+	}
+	return append(out, a...)
 }

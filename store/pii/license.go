@@ -10,8 +10,17 @@ func findLicenses(d *doc, rec *recogniser) {
 			end = int(d.groups[i+1].end)
 			n = 2
 		}
-		if g.len() < 3 && n == 1 || g.len() > 10 || !alone(d.groups, i, n) || d.label(start)&kLicense == 0 {
+		if g.len() < 3 && n == 1 || g.len() > 10 || !alone(d.groups, i, n) {
 			continue
+		}
+		score := 0.9
+		if l := d.label(start); l&kLicense == 0 {
+			// "변호사 … (등록번호 제12873호)"
+			h, ok := d.near(start, window, kAdvocate)
+			if !ok || l&kRecord == 0 || h.kind&kAdvocate == 0 {
+				continue
+			}
+			score = 0.95
 		}
 		// State licences such as "MD-12345" or "A123456".
 		for start > 0 && int(g.start)-start < 4 && (asciiLetter(d.r[start-1]) || d.r[start-1] == '-' && start > 1 && asciiLetter(d.r[start-2])) {
@@ -20,6 +29,6 @@ func findLicenses(d *doc, rec *recogniser) {
 		if d.class(start-1).latin() || d.class(end).latin() {
 			continue
 		}
-		d.add(rec, start, end, 0.9, "label")
+		d.add(rec, start, end, score, "label")
 	}
 }

@@ -328,7 +328,7 @@ func (d *doc) lowerCaseNames(rec *recogniser) {
 			continue
 		}
 		if z := d.wordAt(q + 1); z > q+1 && d.class(z) != cDigit {
-			if last := lowerString(d.r[q+1 : z]); m.last[last] || romanSurnames[last] {
+			if last := lowerString(d.r[q+1 : z]); m.last[last] || romanSurnames[last] || !commonEnglish()[last] && !commonEnglish()[lowerString(d.r[p:q])] {
 				d.add(rec, p, z, 0.9, "label, first and last name")
 			}
 		}

@@ -76,8 +76,15 @@ func (d *doc) bestName(m *nameModel, start, end int) koreanName {
 			return
 		}
 		w, why := around.weigh(start+n, len(r) == n)
-		if n == 2 && why != "label" && (!m.single[r[1]] || t.weight < 3 && why == "") {
+		if n == 2 && why != whyField && why != whyLabel && (!m.single[r[1]] || t.weight < 3 && why == "") {
 			return
+		}
+		if strings.HasPrefix(why, whyField) { // the value of a field carries no particle
+			if n == len(r) && r[n-1] == '이' {
+				w += 1.5
+			} else if n < len(r) && t.weight < 1 {
+				w -= 1.5
+			}
 		}
 		total := weight + t.weight + w - penalty - 4
 		if total > best.weight {
@@ -150,13 +157,20 @@ func (c *contextOf) weigh(end int, bare bool) (float64, string) {
 	return c.before + after, c.beforeWhat + ", " + what
 }
 
+// What stands before a name: the label of a field with a colon or in a table,
+// or a label without.
+const (
+	whyField = "label of the field"
+	whyLabel = "label"
+)
+
 // beforeName weighs what stands before a name.
 func (d *doc) beforeName(start int) (float64, string) {
 	if k := d.label(start); k&kName != 0 && !d.objectBefore(start) {
 		if i := d.hitEndingBefore(start); d.cell(start) != 0 || i >= 0 && d.hasMark(int(d.hits[i].end), start) {
-			return 6.5, "label"
+			return 6.5, whyField
 		}
-		return 4.5, "label"
+		return 4.5, whyLabel
 	}
 	p := start
 	for p > 0 && start-p < 3 && (d.cls[p-1] == cSpace || d.r[p-1] == ':' || d.r[p-1] == '(' || d.r[p-1] == '"' || d.r[p-1] == '\'' || d.r[p-1] == '[' || d.r[p-1] == '-' || d.r[p-1] == '·') {
@@ -278,6 +292,8 @@ func (d *doc) afterParenthesis(p int) (float64, string) {
 	switch {
 	case d.class(q) == cHan && strings.ContainsRune(surnameHanja, d.r[q]):
 		return 3, "Chinese surname in parentheses"
+	case d.hasPrefix(q, "이하 ") || d.hasPrefix(q, "이하,"):
+		return 3, "definition of a contract"
 	case d.hasPrefix(q, "인)") || d.hasPrefix(q, "서명)") || d.hasPrefix(q, "印)"):
 		return 4.5, "signature"
 	case d.hasPrefix(q, "만 ") || d.sexBehind(p) || d.hasPrefix(q, "여,") || d.hasPrefix(q, "남,") || d.hasPrefix(q, "여/") || d.hasPrefix(q, "남/"):
@@ -332,7 +348,7 @@ func (d *doc) spacedName(m *nameModel, i int) (end int, ok bool) {
 }
 
 func (d *doc) blanksOnly(from, to int32) bool {
-	if to-from > 4 || to == from {
+	if to-from > 8 || to == from {
 		return false
 	}
 	for i := from; i < to; i++ {

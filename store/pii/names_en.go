@@ -61,7 +61,7 @@ var (
 		seo suh shin sin kwon gwon hwang ahn an song ryu yoo yu you hong jeon jun chun ko go koh moon mun son sohn yang bae baek paik heo hur huh nam
 		shim sim noh roh no ha kwak gwak sung seong cha joo ju woo koo gu ku na min jin ji eom um chae won cheon bang gong hyun ham byun yeom choo
 		chu do so seok sun seol ma gil yeon wi pyo myung ki gi ban ra wang geum ok yook in maeng je mo tak kook eo eun pyun yong namgung hwangbo
-		jegal sunwoo dokgo sagong seomun`)
+		bong pyun tae hyung pi eo cheo gam uhm lyu nahm seol jegal sunwoo dokgo sagong seomun`)
 	romanSyllables = wordSet(`a ah an ahn ara baek bae beom bin bo bok bong bum byung byeong byul chae chan chang cheol chul chun chung da dae dal dam dan
 		deok do dong doo du duk eok eon eui eun eunho ga gab gap gang geon geun gi gil go gon gu gun gwang gwon gyeong gyo gyu gyun ha hae haeng ham
 		han hak hee heon heum hoe ho hong hoon hui hun hwa hwan hwang hwi hye hyeok hyeon hyo hyuk hyun hyung i ik il im in ja jae jang je jeok jeong ji

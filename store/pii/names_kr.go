@@ -102,6 +102,8 @@ func (m *nameModel) wordPenalty(r []rune) float64 {
 				return 2.5
 			case len(r) >= 3 && m.given[[2]rune{r[1], r[2]}] && m.surname[r[0]-hangulBase] > 0:
 				return 0.5
+			case len(r) == 3:
+				return 1
 			}
 			return 2
 		}
@@ -129,6 +131,8 @@ var (
 		이라고 라고 이라는 라는 이란 란 이라 라 입니다 이다 이에요 예요 이예요 이었다 였다 이었고 였고 이었으며 였으며 이자 인 인데 이던 뿐 마저 조차
 		밖에 에 및 외 등 측 이라며 라며 이랑 입니다만 이니 니 이죠 죠 이요 요 만이 만을 만은 과의 와의 과는 와는 으로는 로는 이었습니다 였습니다 이십니다
 		까지도 이라서 라서 이나마 이든 든 이라도 라도 아 야 이야 네`)
+	// Endings with which people introduce themselves, and much else.
+	introduces = wordSet("입니다 이에요 예요 이예요 이라고 라고 입니다만 이요 이고요 인데요")
 	// Titles and forms of address behind a name.
 	titles = wordSet(`씨 님 군 양 선생 선생님 교수 교수님 원장 원장님 부원장 병원장 과장 과장님 부장 부장님 차장 차장님 대리 대리님 사원 주임 주임님 팀장
 		팀장님 실장 실장님 국장 국장님 본부장 사장 사장님 부사장 대표 대표님 대표이사 이사 이사님 전무 전무님 상무 상무님 회장 회장님 부회장 의원 의원님 장관
@@ -166,6 +170,9 @@ func tailOf(r []rune, coda bool) tail {
 			return tail{}
 		}
 		return tail{true, 2.5, "particle of persons"}
+	}
+	if introduces[s] && agrees(r, coda) {
+		return tail{true, 1, "introduction"}
 	}
 	if neutral[s] {
 		if agrees(r, coda) {

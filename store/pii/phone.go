@@ -224,6 +224,9 @@ func (x *run) korean() (end int, why string, ok bool) {
 	}
 	for _, m := range middle {
 		n := p + m + 4
+		if x.n >= n && m == 3 && x.joined(0, p+1) != x.joined(p+m-1, p+m+1) {
+			continue // "011178 2014"
+		}
 		if x.n >= n && x.joined(0, p) && x.joined(p, p+m) && x.joined(p+m, n) && (x.n == n || !x.joined(n-1, n+1)) {
 			return x.at[n-1] + 1, why, true
 		}

@@ -4,16 +4,17 @@ package pii
 type sepKind uint8
 
 const (
-	sepFar   sepKind = iota // too much, or something that no identifier holds
-	sepNone                 // nothing
-	sepDash                 // "-"
-	sepDot                  // "."
-	sepSpace                // blanks only
-	sepWide                 // a dash or dot with blanks or a line break around it
-	sepSlash                // "/"
-	sepParen                // ")", perhaps with a dash or a blank
-	sepComma                // ","
-	sepColon                // ":"
+	sepFar    sepKind = iota // too much, or something that no identifier holds
+	sepNone                  // nothing
+	sepDash                  // "-"
+	sepDot                   // "."
+	sepMiddle                // "·"
+	sepSpace                 // blanks only
+	sepWide                  // a dash or dot with blanks or a line break around it
+	sepSlash                 // "/"
+	sepParen                 // ")", perhaps with a dash or a blank
+	sepComma                 // ","
+	sepColon                 // ":"
 )
 
 // scan goes over the text once and fills the lists of candidates.
@@ -102,8 +103,10 @@ func (d *doc) separator(from, to int) sepKind {
 	switch mark {
 	case '-':
 		return sepDash
-	case '.', '·':
+	case '.':
 		return sepDot
+	case '·':
+		return sepMiddle
 	case '/':
 		return sepSlash
 	case ')':

@@ -1,38 +1,193 @@
 package model
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"math"
+	"math/rand/v2"
+
+	"cloister/llama/gguf"
+	"cloister/lora/internal/native"
+)
+
+// ErrClosed is returned by every call on a closed Model.
+var ErrClosed = errors.New("the model is closed")
 
 // Model is an open base model with one trainable adapter.
-type Model struct{}
+type Model struct {
+	cfg    Config
+	scale  float32 // alpha / rank
+	shape  *shape
+	info   Info
+	first  int // first layer with an adapter
+	w      *weights
+	params []*Param
 
-var errUnfinished = errors.New("lora/model: not finished yet")
+	file  *gguf.File
+	cpu   *native.CPU
+	k     kernels
+	fixed native.Arena // adapter, gradients and small vectors
+	work  native.Arena // activations of the batch at hand
+	prof  *profile
+}
 
 // Open maps the GGUF file at path and sets the adapter up: A uniform in
 // ±1/sqrt(in) from cfg.Seed, B zero. An architecture that is not supported, a
 // missing tensor and one of an odd shape are refused by name.
-func Open(path string, cfg Config) (*Model, error) { return nil, errUnfinished }
+func Open(path string, cfg Config) (*Model, error) {
+	if cfg.Rank < 1 || cfg.Rank > 4096 {
+		return nil, fmt.Errorf("adapter of rank %d; it must be 1 to 4096", cfg.Rank)
+	}
+	if cfg.Alpha == 0 {
+		cfg.Alpha = float32(cfg.Rank)
+	}
+	if !(cfg.Alpha > 0) || math.IsInf(float64(cfg.Alpha), 0) {
+		return nil, fmt.Errorf("alpha is %g; it must be positive", cfg.Alpha)
+	}
+	targets, err := parseTargets(cfg.Targets)
+	if err != nil {
+		return nil, err
+	}
+	m := &Model{cfg: cfg, scale: cfg.Alpha / float32(cfg.Rank)}
+	if err := m.open(path, targets); err != nil {
+		return nil, errors.Join(fmt.Errorf("cannot train on %s: %w", path, err), m.Close())
+	}
+	return m, nil
+}
 
-// Close frees everything. Params must not be used afterwards.
-func (m *Model) Close() error { return nil }
+func (m *Model) open(path string, targets []slot) error {
+	var err error
+	if m.file, err = gguf.Open(path); err != nil {
+		return err
+	}
+	level := native.Best
+	if m.cfg.Naive {
+		level = native.Naive
+	}
+	if m.cpu, err = native.Open(m.cfg.Threads, level); err != nil {
+		return err
+	}
+	m.k = m.cpu
+	if m.cfg.Profile {
+		m.prof = newProfile()
+	}
+	l := &loader{f: m.file, seen: map[string]bool{}}
+	if m.shape = l.shape(); l.err != nil {
+		return l.err
+	}
+	// Once to check and count, once more to fill.
+	m.lay(l, targets)
+	if l.err != nil {
+		return l.err
+	}
+	if err := m.fixed.Reserve(m.fixed.Peak()); err != nil {
+		return err
+	}
+	if m.lay(l, targets); l.err != nil {
+		return l.err
+	}
+	m.describe()
+	return nil
+}
+
+// lay finds the weights and hands out the memory of everything that lives as long as the model.
+func (m *Model) lay(l *loader, targets []slot) {
+	keep := func(v native.Weight) native.Mat {
+		dst := m.fixed.Mat(1, v.Cols)
+		if dst.Data != nil && v.Data != nil {
+			if err := m.cpu.Embed(dst, v, []int32{0}); err != nil {
+				l.fail("%w", err)
+			}
+		}
+		return dst
+	}
+	m.w = l.weights(m.shape, keep)
+	if l.err != nil {
+		return
+	}
+	m.params = nil
+	r := m.cfg.Rank
+	for i := range m.w.layers {
+		for _, s := range targets {
+			lin := &m.w.layers[i].linear[s]
+			name := fmt.Sprintf("blk.%d.%s.weight.lora_", i, s)
+			lin.adapted = true
+			lin.a, lin.da = m.param(name+"a", r, lin.w.Cols)
+			lin.b, lin.db = m.param(name+"b", lin.w.Rows, r)
+			if lin.a.Data != nil {
+				fill(lin.a, m.cfg.Seed, name)
+			}
+		}
+	}
+}
+
+// param hands out a matrix and its gradient; fresh memory is zero.
+func (m *Model) param(name string, rows, cols int) (data, grad native.Mat) {
+	data, grad = m.fixed.Mat(rows, cols), m.fixed.Mat(rows, cols)
+	if data.Data != nil {
+		m.params = append(m.params, &Param{Name: name, Rows: rows, Cols: cols, Data: data.Slice(), Grad: grad.Slice()})
+	}
+	return data, grad
+}
+
+// fill draws A as PEFT does (kaiming_uniform with a = √5: bound 1/sqrt(in)).
+// Each matrix has its own stream, so that other targets do not change it.
+func fill(a native.Mat, seed int64, name string) {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(name))
+	rng := rand.New(rand.NewPCG(uint64(seed), h.Sum64()))
+	bound := 1 / math.Sqrt(float64(a.Cols))
+	for i := range a.Slice() {
+		a.Slice()[i] = float32((2*rng.Float64() - 1) * bound)
+	}
+}
+
+func (m *Model) describe() {
+	s := m.shape
+	m.info = Info{Architecture: s.architecture, Layers: s.layers, Embedding: s.width, Heads: s.heads, KVHeads: s.kvHeads,
+		HeadDim: s.headDim, FeedForward: s.ffn, Vocab: s.vocab, Context: s.context}
+	for i := range m.file.Tensors {
+		m.info.Parameters += int64(m.file.Tensors[i].Elements())
+		m.info.WeightBytes += int64(m.file.Tensors[i].Bytes())
+	}
+	for _, p := range m.params {
+		m.info.Trainable += int64(len(p.Data))
+	}
+}
+
+// Close frees everything. Params must not be used afterwards. A second Close does nothing.
+func (m *Model) Close() error {
+	m.params, m.w = nil, nil
+	m.work.Free()
+	m.fixed.Free()
+	if m.cpu != nil {
+		m.cpu.Close()
+		m.cpu, m.k = nil, nil
+	}
+	var err error
+	if m.file != nil {
+		err = m.file.Close()
+		m.file = nil
+	}
+	return err
+}
 
 // Params are the adapter's matrices, layer by layer, target by target, A before B.
-func (m *Model) Params() []*Param { return nil }
+func (m *Model) Params() []*Param { return m.params }
 
 // ZeroGrad sets every gradient to zero.
-func (m *Model) ZeroGrad() {}
-
-// Loss is the forward pass alone.
-func (m *Model) Loss(b *Batch) (Loss, error) { return Loss{}, errUnfinished }
-
-// Backward adds scale · ∂Sum/∂param to every Param.Grad and returns the loss.
-func (m *Model) Backward(b *Batch, scale float64) (Loss, error) { return Loss{}, errUnfinished }
-
-// Logits are those of every position, [T × vocab] row-major.
-func (m *Model) Logits(b *Batch) ([]float32, error) { return nil, errUnfinished }
-
-// MemoryFor is the number of bytes that Backward takes at its peak for a packed
-// row of rowLen tokens, beside the mapped file and the parameters.
-func (m *Model) MemoryFor(rowLen int) int64 { return 0 }
+func (m *Model) ZeroGrad() {
+	for _, p := range m.params {
+		clear(p.Grad)
+	}
+}
 
 // Info describes the base model.
-func (m *Model) Info() Info { return Info{} }
+func (m *Model) Info() Info { return m.info }
+
+// Scale is alpha over rank.
+func (m *Model) Scale() float32 { return m.scale }
+
+// Kernels is the name of the set of kernels that this CPU runs, such as "avx2".
+func (m *Model) Kernels() string { return m.cpu.Level().String() }

@@ -28,7 +28,7 @@ func (m Mat) Slab(from, to int) Mat {
 	if from < 0 || to > m.Rows || from > to || m.Stride < m.Cols {
 		panic(fmt.Sprintf("native: rows %d to %d of a matrix of %d", from, to, m.Rows))
 	}
-	return Mat{unsafe.Add(m.Data, 4*from*m.Stride), to - from, m.Cols, m.Stride}
+	return Mat{m.at(from * m.Stride), to - from, m.Cols, m.Stride}
 }
 
 // Columns is columns [from, to).
@@ -36,7 +36,15 @@ func (m Mat) Columns(from, to int) Mat {
 	if from < 0 || to > m.Cols || from > to || m.Stride < m.Cols {
 		panic(fmt.Sprintf("native: columns %d to %d of a matrix of %d", from, to, m.Cols))
 	}
-	return Mat{unsafe.Add(m.Data, 4*from), m.Rows, to - from, m.Stride}
+	return Mat{m.at(from), m.Rows, to - from, m.Stride}
+}
+
+// at is the address of value i; a matrix of an arena that only counts has none.
+func (m Mat) at(i int) unsafe.Pointer {
+	if m.Data == nil {
+		return nil
+	}
+	return unsafe.Add(m.Data, 4*i)
 }
 
 const (

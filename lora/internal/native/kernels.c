@@ -144,9 +144,15 @@ int ck_add_row(ck_pool * p, float * x, int64_t ld, const float * row, int t, int
 }
 
 static inline void gather_row(const rows_job * j, int64_t i) {
-    memcpy(j->out + i * j->ldo, j->x + j->ids[i] * j->ldx, (size_t) j->n * sizeof(float));
+    int64_t from = j->ids == NULL ? i : j->ids[i];
+    memcpy(j->out + i * j->ldo, j->x + from * j->ldx, (size_t) j->n * sizeof(float));
 }
 ROW_CHUNKS(gather_rows, gather_row)
+
+int ck_copy(ck_pool * p, float * out, int64_t ldo, const float * x, int64_t ldx, int t, int n) {
+    rows_job j = {.out = out, .ldo = ldo, .x = x, .ldx = ldx, .t = t, .n = n};
+    return run_rows(p, gather_rows, &j);
+}
 
 int ck_gather(ck_pool * p, float * out, int64_t ldo, const float * x, int64_t ldx, const int32_t * ids, int t, int n) {
     rows_job j = {.out = out, .ldo = ldo, .x = x, .ldx = ldx, .ids = ids, .t = t, .n = n};

@@ -232,6 +232,14 @@ func (c *CPU) AddRow(x, row Mat) error {
 	return status(C.ck_add_row(c.p, x.f(), x.ld(), row.f(), C.int(x.Rows), C.int(x.Cols)))
 }
 
+// Copy is ck_copy: dst = x.
+func (c *CPU) Copy(dst, x Mat) error {
+	if err := need(x.plain() && dst.is(x.Rows, x.Cols), "copy"); err != nil {
+		return err
+	}
+	return status(C.ck_copy(c.p, dst.f(), dst.ld(), x.f(), x.ld(), C.int(x.Rows), C.int(x.Cols)))
+}
+
 // Gather is ck_gather: dst[i] = x[ids[i]].
 func (c *CPU) Gather(dst, x Mat, ids []int32) error {
 	if err := need(dst.is(len(ids), x.Cols) && x.plain() && inRange(ids, x.Rows), "gather"); err != nil {

@@ -109,6 +109,8 @@ int ck_cross_entropy(ck_pool * p, float * logits, int64_t ld, int t, int n, cons
 
 // ck_add_row: x[i] += row for each of t rows of n values.
 int ck_add_row(ck_pool * p, float * x, int64_t ld, const float * row, int t, int n);
+// ck_copy: out = x.
+int ck_copy(ck_pool * p, float * out, int64_t ldo, const float * x, int64_t ldx, int t, int n);
 // ck_gather: out[i] = x[ids[i]]; ck_scatter_add: out[ids[i]] += x[i], ids without repeats.
 int ck_gather(ck_pool * p, float * out, int64_t ldo, const float * x, int64_t ldx, const int32_t * ids, int t, int n);
 int ck_scatter_add(ck_pool * p, float * out, int64_t ldo, const float * x, int64_t ldx, const int32_t * ids, int t, int n);

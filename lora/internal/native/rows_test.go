@@ -259,6 +259,9 @@ func TestGatherScatterAddRow(t *testing.T) {
 		z := f.arena.Mat(50, 33)
 		clear(z.Slice())
 		check(t, c.ScatterAdd(z, y, ids))
+		z2 := f.gapped(50, 33, 3)
+		check(t, c.Copy(z2, z))
+		near(t, "copy", z2, z, 0)
 		bias := f.mat(1, 33, 0, 1)
 		check(t, c.AddRow(z, bias))
 		for i := range 50 {

@@ -1,0 +1,81 @@
+package model
+
+import "cloister/lora/internal/native"
+
+// logitBytes bounds the logits that exist at one time.
+const logitBytes = 64 << 20
+
+// headRows is the number of rows whose logits are computed together.
+func (m *Model) headRows() int { return max(24, logitBytes/(4*m.shape.vocab)) }
+
+// head computes the loss at the positions at with these targets, from the
+// output x [t × width] of the last layer. With grad it also writes
+// dx = ∂(scale·Sum)/∂x [t × width], zero at the other positions. Logits
+// [rows × vocab] exist for some rows at a time.
+func (p *pass) head(x native.Mat, at, targets []int32, grad bool, scale float64, dx native.Mat) Loss {
+	sh, w := p.m.shape, p.m.w
+	mark := p.a.Mark()
+	defer p.a.Release(mark)
+	if grad {
+		p.zero(dx)
+	}
+	n := len(at)
+	if n == 0 {
+		return Loss{}
+	}
+	rows, h := p.a.Mat(n, sh.width), p.a.Mat(n, sh.width)
+	p.do("gather", p.k.Gather(rows, x, at))
+	p.do("norm", p.k.RMSNorm(h, rows, w.outputNorm, sh.epsilon))
+	var dh, drows native.Mat
+	if grad {
+		dh, drows = p.a.Mat(n, sh.width), p.a.Mat(n, sh.width)
+	}
+	loss, correct := p.a.Float64(n), p.a.Int32(n)
+	chunk := min(n, p.m.headRows())
+	logits, packed := p.a.Mat(chunk, sh.vocab), p.a.Mark()
+	for from := 0; from < n && p.err == nil; from += chunk {
+		to := min(from+chunk, n)
+		out, left := logits.Slab(0, to-from), p.a.Packed(to-from, sh.width)
+		p.do("pack", p.k.Pack(left, h.Slab(from, to)))
+		p.do("output forward", p.k.Gemm(out, false, native.Term{A: left, B: w.output, Trans: true}))
+		p.a.Release(packed)
+		if p.plan {
+			continue
+		}
+		p.do("cross-entropy", p.k.CrossEntropy(out, targets[from:to], grad, float32(scale), loss[from:to], correct[from:to]))
+		if grad {
+			// The logits' gradient is read in place: packing it would double the memory and is no faster.
+			p.do("output backward", p.k.Gemm(dh.Slab(from, to), false, native.Term{A: out, B: w.output}))
+		}
+	}
+	if grad {
+		p.zero(drows)
+		p.do("norm", p.k.RMSNormBack(drows, dh, rows, w.outputNorm, sh.epsilon))
+		p.do("gather", p.k.ScatterAdd(dx, drows, at))
+	}
+	if p.plan || p.err != nil {
+		return Loss{}
+	}
+	l := Loss{Tokens: n}
+	for i := range loss {
+		l.Sum += loss[i]
+		l.Correct += int(correct[i])
+	}
+	return l
+}
+
+// logits writes those of every row of x into out [t × vocab].
+func (p *pass) logits(x native.Mat, out []float32) {
+	sh, w := p.m.shape, p.m.w
+	mark := p.a.Mark()
+	defer p.a.Release(mark)
+	chunk := min(p.t, p.m.headRows())
+	h, logits := p.a.Mat(chunk, sh.width), p.a.Mat(chunk, sh.vocab)
+	for from := 0; from < p.t && !p.plan; from += chunk {
+		to := min(from+chunk, p.t)
+		hs, ls := h.Slab(0, to-from), logits.Slab(0, to-from)
+		p.do("norm", p.k.RMSNorm(hs, x.Slab(from, to), w.outputNorm, sh.epsilon))
+		p.do("output forward", p.k.Gemm(ls, false, native.Term{A: hs, B: w.output, Trans: true}))
+		copy(out[from*sh.vocab:], ls.Slice())
+	}
+}

@@ -1,0 +1,126 @@
+package model_test
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"path/filepath"
+	"testing"
+
+	"cloister/llama"
+	"cloister/llama/gguf/tinygguf"
+	"cloister/llama/llamatest"
+	"cloister/lora/model"
+)
+
+func open(t testing.TB, path string, cfg model.Config) *model.Model {
+	t.Helper()
+	if cfg.Rank == 0 {
+		cfg.Rank = 4
+	}
+	m, err := model.Open(path, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := m.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return m
+}
+
+// tiny writes a random model; change edits its shape.
+func tiny(t testing.TB, change func(*tinygguf.Config)) string {
+	t.Helper()
+	c := tinygguf.Default()
+	if change != nil {
+		change(&c)
+	}
+	path := filepath.Join(t.TempDir(), "tiny.gguf")
+	if err := tinygguf.WriteFile(path, c); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// randomB fills every B, so that all gradients are alive.
+func randomB(m *model.Model, seed uint64) {
+	rng := rand.New(rand.NewPCG(seed, 7))
+	for i, p := range m.Params() {
+		if i%2 == 1 {
+			for j := range p.Data {
+				p.Data[j] = float32(rng.NormFloat64() * 0.1)
+			}
+		}
+	}
+}
+
+// packed is a batch with segments of these lengths, random tokens, and a target at each second position.
+func packed(vocab int, seed uint64, lengths ...int) *model.Batch {
+	rng := rand.New(rand.NewPCG(seed, 1))
+	b := new(model.Batch)
+	for s, n := range lengths {
+		for i := range n {
+			b.Tokens = append(b.Tokens, int32(rng.IntN(vocab)))
+			b.Pos = append(b.Pos, int32(i))
+			b.Seq = append(b.Seq, int32(s))
+			target := int32(-1)
+			if i%2 == 1 {
+				target = int32(rng.IntN(vocab))
+			}
+			b.Targets = append(b.Targets, target)
+		}
+	}
+	return b
+}
+
+func sequence(tokens []int32) *model.Batch {
+	b := &model.Batch{Tokens: tokens}
+	for i := range tokens {
+		b.Pos, b.Seq, b.Targets = append(b.Pos, int32(i)), append(b.Seq, 0), append(b.Targets, -1)
+	}
+	return b
+}
+
+// compareLogits returns the relative error ‖got-want‖/‖want‖ over all positions.
+func compareLogits(t *testing.T, path string, m *model.Model, tokens []int32) float64 {
+	t.Helper()
+	got, err := m.Logits(sequence(tokens))
+	if err != nil {
+		t.Fatal(err)
+	}
+	lm, err := llama.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lm.Close()
+	want, err := lm.Logits(tokens, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var diff, norm float64
+	for i, row := range want {
+		for j, w := range row {
+			d := float64(got[i*len(row)+j]) - float64(w)
+			diff, norm = diff+d*d, norm+float64(w)*float64(w)
+		}
+	}
+	return math.Sqrt(diff / norm)
+}
+
+func TestLogitsSmolLM2(t *testing.T) {
+	path := llamatest.Model(t)
+	m := open(t, path, model.Config{Rank: 4})
+	v, err := llama.OpenVocab(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.Close()
+	tokens, err := v.Tokenize("<|im_start|>user\nWhich floor is radiology on?<|im_end|>\n<|im_start|>assistant\nRadiology is on the third floor.<|im_end|>\n", true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := compareLogits(t, path, m, tokens)
+	fmt.Println("relative error", e)
+}

@@ -36,7 +36,7 @@ func (e *Error) Error() string {
 	if e.Hint == "" {
 		return e.Message
 	}
-	return e.Message + " Try: " + e.Hint
+	return e.Message + try + e.Hint
 }
 
 // Unwrap returns the cause.

@@ -20,7 +20,6 @@ type Model struct {
 	scale  float32 // alpha / rank
 	shape  *shape
 	info   Info
-	first  int // first layer with an adapter
 	w      *weights
 	params []*Param
 

@@ -1,7 +1,6 @@
 package model_test
 
 import (
-	"fmt"
 	"math"
 	"math/rand/v2"
 	"path/filepath"
@@ -9,7 +8,6 @@ import (
 
 	"cloister/llama"
 	"cloister/llama/gguf/tinygguf"
-	"cloister/llama/llamatest"
 	"cloister/lora/model"
 )
 
@@ -107,20 +105,4 @@ func compareLogits(t *testing.T, path string, m *model.Model, tokens []int32) fl
 		}
 	}
 	return math.Sqrt(diff / norm)
-}
-
-func TestLogitsSmolLM2(t *testing.T) {
-	path := llamatest.Model(t)
-	m := open(t, path, model.Config{Rank: 4})
-	v, err := llama.OpenVocab(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer v.Close()
-	tokens, err := v.Tokenize("<|im_start|>user\nWhich floor is radiology on?<|im_end|>\n<|im_start|>assistant\nRadiology is on the third floor.<|im_end|>\n", true)
-	if err != nil {
-		t.Fatal(err)
-	}
-	e := compareLogits(t, path, m, tokens)
-	fmt.Println("relative error", e)
 }

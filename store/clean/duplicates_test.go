@@ -47,6 +47,8 @@ func TestNearDuplicates(t *testing.T) {
 		{"paraphrase", first, "At what time is the front desk closed for lunch? | The desk closes at 12:50.", ""},
 		{"one word more", first, "When does the front desk close for lunch today? | The desk closes at 12:50.", ""},
 		{"another word", first, "When does the back desk close for lunch? | The desk closes at 12:50.", ""},
+		{"another word of like length", "Where can I leave the parcels for you? | At the desk.", "Where can I leave the papers for you? | At the desk.", ""},
+		{"figures joined", "Is room 12 3 open now? | Yes, it is that.", "Is room 123 open now? | Yes, it is that.", ""},
 		{"another order", "Is the desk open? | Yes, until 12:50.", "The desk is open? | Yes, until 12:50.", ""},
 		{"negation", "Can I come now with a dog? | Please call us.", "Can I come not with a dog? | Please call us.", ""},
 		{"number in the question", "Where is Room 214 please? | On the second floor.", "Where is Room 215 please? | On the second floor.", ""},

@@ -11,7 +11,7 @@ import (
 // to whom) make two texts different.
 func alike(a, b []word) bool {
 	if len(a) != len(b) {
-		return join(a, word.whole) == join(b, word.whole) && sameNumbers(a, b)
+		return join(a, word.whole) == join(b, word.whole)
 	}
 	for i := range a {
 		if a[i].stem == b[i].stem && a[i].particle != b[i].particle && a[i].particle != "" && b[i].particle != "" {
@@ -31,7 +31,7 @@ func misspelt(a, b []word) bool {
 		if a[i].stem == b[i].stem {
 			continue
 		}
-		if a[i].number || b[i].number || a[i].proper || b[i].proper || !typo(a[i].stem, b[i].stem) {
+		if a[i].proper || b[i].proper || !typo(a[i].stem, b[i].stem) {
 			return false
 		}
 		errs++
@@ -39,29 +39,11 @@ func misspelt(a, b []word) bool {
 	return errs <= 1+len(a)/10
 }
 
-func sameNumbers(a, b []word) bool {
-	i, j := 0, 0
-	for {
-		for i < len(a) && !a[i].number {
-			i++
-		}
-		for j < len(b) && !b[j].number {
-			j++
-		}
-		if i == len(a) || j == len(b) {
-			return i == len(a) && j == len(b)
-		}
-		if a[i].stem != b[j].stem {
-			return false
-		}
-		i, j = i+1, j+1
-	}
-}
-
 // typo reports whether two words differ by a typing error that hardly makes
 // another word of one: in words of five or more small Latin letters that begin
 // alike, two neighbours swapped, or a letter too few or too many. A replaced
-// letter (Hansen, Hanson) is none, nor is any change of a Korean syllable.
+// letter (Hansen, Hanson) is none, nor is any change of a Korean syllable or of a
+// figure.
 func typo(a, b string) bool {
 	if len(a) > len(b) {
 		a, b = b, a

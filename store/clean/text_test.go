@@ -25,7 +25,7 @@ func cleaned(t testing.TB, text string, o clean.Options) string {
 func TestHTML(t *testing.T) {
 	for _, tt := range []struct{ name, in, want string }{
 		{"entities", "R&amp;D &lt;3 &quot;a&quot; &#39;b&#x27; 5&nbsp;mg &copy;", "R&D <3 \"a\" 'b' 5 mg ©"},
-		{"no entities", "AT&T, Q&A, a&b;, x &y; z, ?a=1&copy=2&", "AT&T, Q&A, a&b;, x &y; z, ?a=1&copy=2&"},
+		{"no entities", "AT&T, Q&A, a&b;, x &y; z, &notit; ?a=1&copy=2&", "AT&T, Q&A, a&b;, x &y; z, &notit; ?a=1&copy=2&"},
 		{"escaped twice", "a &amp;amp; b &amp;nbsp; c", "a & b c"},
 		{"escaped tags", "&lt;p&gt;one&lt;/p&gt;&lt;p&gt;two&lt;/p&gt;", "one\n\ntwo"},
 		{"inline", "the <b>bold</b> and <span style=\"color:red\">red</span> w<i>or</i>d", "the bold and red word"},
@@ -33,6 +33,7 @@ func TestHTML(t *testing.T) {
 		{"paragraphs", "<p>one</p>\n<p>two\nlines</p>", "one\n\ntwo lines"},
 		{"headings", "<h2>Hours</h2>Monday to Friday", "Hours\n\nMonday to Friday"},
 		{"list", "Bring:<ul>\n <li>ID</li>\n <li><p>card</p></li></ul>Thanks", "Bring:\n- ID\n- card\n\nThanks"},
+		{"blocks in a list", "<ul><li><div>a</div></li><li><p>b</p></li></ul>", "- a\n- b"},
 		{"numbered", "<ol><li>a<li>b</ol>", "1. a\n2. b"},
 		{"nested", "<ul><li>a<ul><li>b</li></ul></li><li>c</li></ul>", "- a\n- b\n- c"},
 		{"table", "<table><tr><th>Day</th><th>Open</th></tr><tr><td><p>Mon</p></td><td>8</td></tr></table>", "Day | Open\nMon | 8"},
@@ -46,6 +47,7 @@ func TestHTML(t *testing.T) {
 			"https://a.example/, x@a.example, up"},
 		{"image", `<img src="a.png" alt="map"> here`, "map here"},
 		{"pre", "Run:<pre>  if x:\n    y &lt; 2</pre>done", "Run:\n\n```\n  if x:\n    y < 2\n```\n\ndone"},
+		{"pre in a page", "<p>Run\nthis:</p><pre>a\nb</pre>", "Run this:\n\n```\na\nb\n```"},
 		{"inequality", "a < b", "a < b"},
 		{"tight inequality", "if x<y and z>3 then x<b or c>d", "if x<y and z>3 then x<b or c>d"},
 		{"open at the end", "what is <b", "what is <b"},
@@ -74,6 +76,7 @@ func TestSpace(t *testing.T) {
 		{"runs", "  a \t b\u00A0\u3000c  ", "a b c"},
 		{"paragraphs", "a.\r\n\r\n\r\n b.", "a.\n\nb."},
 		{"list", "Bring:\n- ID\n* card\n1. form\n2) pen\n① a\n가. b", "Bring:\n- ID\n* card\n1. form\n2) pen\n① a\n가. b"},
+		{"list after a long line", long + "\n- wide", long + "\n- wide"},
 		{"hours", "Monday: 8 to 5\nTuesday: 9 to 6", "Monday: 8 to 5\nTuesday: 9 to 6"},
 		{"address", "14 Tannery Row\nBrackenfold", "14 Tannery Row\nBrackenfold"},
 		{"small letters after a figure", "monday 8-5\ntuesday 9-6", "monday 8-5\ntuesday 9-6"},

@@ -83,3 +83,8 @@ type Trainer interface {
 	// checkpoint; the same request resumes from there.
 	Train(ctx context.Context, req train.Request, emit func(train.Event)) (train.Result, error)
 }
+
+// Estimator says what a training job would take, by running a few steps of it.
+type Estimator interface {
+	Estimate(ctx context.Context, req train.Request) (train.Estimation, error)
+}

@@ -117,12 +117,20 @@ func (l *Local) Close() error {
 	return l.model.Close()
 }
 
-// LocalTrainer is the Trainer in this process.
+// LocalTrainer is the Trainer and Estimator in this process.
 type LocalTrainer struct{}
 
-var _ Trainer = LocalTrainer{}
+var (
+	_ Trainer   = LocalTrainer{}
+	_ Estimator = LocalTrainer{}
+)
 
 // Train implements Trainer.
 func (LocalTrainer) Train(ctx context.Context, req train.Request, emit func(train.Event)) (train.Result, error) {
 	return train.Run(ctx, req, emit)
+}
+
+// Estimate implements Estimator.
+func (LocalTrainer) Estimate(ctx context.Context, req train.Request) (train.Estimation, error) {
+	return train.Estimate(ctx, req)
 }

@@ -45,11 +45,18 @@ type adapterRequest struct {
 	Path string `json:"path,omitempty"`
 }
 
+// trainRequest is what a new training worker reads from its standard input.
+type trainRequest struct {
+	Estimate bool `json:"estimate,omitempty"` // measure only
+	train.Request
+}
+
 // trainLine is a line of a training worker's standard output.
 type trainLine struct {
-	Event  *train.Event  `json:"event,omitempty"`
-	Result *train.Result `json:"result,omitempty"`
-	Error  *wireError    `json:"error,omitempty"`
+	Event      *train.Event      `json:"event,omitempty"`
+	Result     *train.Result     `json:"result,omitempty"`
+	Estimation *train.Estimation `json:"estimation,omitempty"`
+	Error      *wireError        `json:"error,omitempty"`
 }
 
 // wireError carries an error across the border so that errors.Is and errors.As
@@ -65,6 +72,7 @@ var kinds = map[string]error{
 	"closed":     ErrClosed,
 	"no-adapter": ErrNoAdapter,
 	"diverged":   train.ErrDiverged,
+	"memory":     train.ErrMemory,
 	"stopped":    train.ErrStopped,
 }
 

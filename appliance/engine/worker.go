@@ -107,15 +107,15 @@ func serveChat(e Engine, w http.ResponseWriter, r *http.Request) {
 }
 
 // trainNice is the priority of a training worker: chat stays responsive beside it.
-const trainNice = 10
+const trainNice = 19
 
-// ServeTrain is the whole life of a training worker: it reads one request from
-// in, writes events and the result to out, and stops at the next step, after a
+// ServeTrain is the whole life of a training worker: it reads one request, to
+// train or to estimate, from in, writes events and the result to out, and stops at the next step, after a
 // checkpoint, when it gets SIGTERM or in ends because the parent died.
 func ServeTrain(in io.Reader, out io.Writer) error {
 	_ = syscall.Setpriority(syscall.PRIO_PROCESS, 0, trainNice)
 	dec := json.NewDecoder(in)
-	var req train.Request
+	var req trainRequest
 	if err := dec.Decode(&req); err != nil {
 		return fmt.Errorf("training request: %w", err)
 	}
@@ -133,11 +133,18 @@ func ServeTrain(in io.Reader, out io.Writer) error {
 		defer mu.Unlock()
 		_ = writeLine(out, l)
 	}
-	res, err := train.Run(ctx, req, func(e train.Event) { send(trainLine{Event: &e}) })
-	if err != nil {
-		send(trainLine{Error: toWire(err)})
-		return nil
+	var end trainLine
+	var err error
+	if req.Estimate {
+		end.Estimation, err = pointer(train.Estimate(ctx, req.Request))
+	} else {
+		end.Result, err = pointer(train.Run(ctx, req.Request, func(e train.Event) { send(trainLine{Event: &e}) }))
 	}
-	send(trainLine{Result: &res})
+	if err != nil {
+		end = trainLine{Error: toWire(err)}
+	}
+	send(end)
 	return nil
 }
+
+func pointer[T any](v T, err error) (*T, error) { return &v, err }

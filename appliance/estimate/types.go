@@ -23,29 +23,14 @@ type Estimate struct {
 	Dataset string `json:"dataset"`
 	Version int    `json:"version"`
 
-	Examples      int `json:"examples"`       // of the training split
-	ValidExamples int `json:"valid_examples"` // of the validation split
+	// The tokens by the model's own tokenizer, steps, time and memory. Time is
+	// 0 when the job does not fit into memory.
+	train.Estimation
 
-	// Tokens of one epoch by the model's tokenizer, with its chat template.
-	Tokens int64 `json:"tokens"`
-	// LossTokens are those of them that the loss is taken on.
-	LossTokens int64 `json:"loss_tokens"`
 	// OpenAITokens are the tokens of one epoch by OpenAI's encodings, counted
 	// as OpenAI counts chat files.
 	OpenAITokens map[string]int64 `json:"openai_tokens"`
-
-	Resolved train.Hyperparameters `json:"resolved"`
-	Choices  []train.Choice        `json:"choices,omitempty"`
-	Steps    int                   `json:"steps"`
-
-	// Seconds of the whole job and TokensPerSecond are measured by a short
-	// calibration; 0: it was not run.
-	Seconds         float64 `json:"seconds,omitempty"`
-	TokensPerSecond float64 `json:"tokens_per_second,omitempty"`
-	MemoryBytes     int64   `json:"memory_bytes,omitempty"`
-
-	Prices   []Cost   `json:"prices"`
-	Warnings []string `json:"warnings,omitempty"`
+	Prices       []Cost           `json:"prices"`
 }
 
 // Cost is what the job costs at one line of the price table.

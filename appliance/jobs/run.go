@@ -11,9 +11,9 @@ import (
 	"syscall"
 	"time"
 
+	"cloister/appliance/datasets"
 	"cloister/appliance/engine"
 	"cloister/appliance/fault"
-	"cloister/llama/chat"
 	"cloister/lora/train"
 	"cloister/store"
 )
@@ -190,10 +190,10 @@ func (m *Manager) request(job store.Job) (req train.Request, failed *store.JobEr
 	if err := json.Unmarshal(job.Requested, &req.Hyperparameters); err != nil {
 		return req, nil, fmt.Errorf("hyper-parameters of %s: %w", job.ID, err)
 	}
-	if req.Train, err = m.examples(job, store.Train); err != nil {
+	if req.Train, err = datasets.TrainingExamples(m.st, job.Dataset, job.Version, store.Train); err != nil {
 		return req, nil, err
 	}
-	if req.Valid, err = m.examples(job, store.Valid); err != nil {
+	if req.Valid, err = datasets.TrainingExamples(m.st, job.Dataset, job.Version, store.Valid); err != nil {
 		return req, nil, err
 	}
 	for _, dir := range []string{req.WorkDir, filepath.Dir(req.OutPath)} {
@@ -219,22 +219,6 @@ func freeBytes(dir string) (uint64, error) {
 		return 0, err
 	}
 	return s.Bavail * uint64(s.Bsize), nil
-}
-
-// examples reads one split of the job's dataset version.
-func (m *Manager) examples(job store.Job, split store.Split) ([]train.Example, error) {
-	var out []train.Example
-	for ex, err := range m.st.Examples(job.Dataset, job.Version, split) {
-		if err != nil {
-			return nil, err
-		}
-		e := train.Example{Row: ex.Row}
-		for _, msg := range ex.Messages {
-			e.Messages = append(e.Messages, chat.Message{Role: msg.Role, Content: msg.Content, Weight: msg.Weight})
-		}
-		out = append(out, e)
-	}
-	return out, nil
 }
 
 // maxDeaths bounds how often in a row a worker may die without having done a

@@ -98,6 +98,43 @@ func TestPromptIsServings(t *testing.T) {
 	}
 }
 
+// spaced is a tokenizer of one token a letter that puts a space before every
+// text, as SentencePiece does. Letter 'E' ends an answer.
+type spaced struct{}
+
+func (spaced) Render(msgs []chat.Message, prompt bool) (string, error) {
+	text := ""
+	for _, m := range msgs {
+		text += map[string]string{"user": "[", "assistant": "]"}[m.Role] + m.Content
+		if m.Role == "assistant" {
+			text += "E"
+		}
+	}
+	if prompt {
+		text += "]"
+	}
+	return text, nil
+}
+
+func (spaced) Tokenize(text string, _ bool) ([]int32, error) {
+	return []int32(" " + text), nil
+}
+
+func (spaced) IsEOG(t int32) bool { return t == 'E' }
+func (spaced) BOS() (int32, bool) { return '<', true }
+func (spaced) EOS() int32         { return 'E' }
+
+// No space comes between prompt and answer.
+func TestRenderSpaceBeforeText(t *testing.T) {
+	r, err := data.Render(spaced{}, []chat.Message{turn("user", "a"), turn("assistant", "b"), turn("user", "c"), turn("assistant", "d")}, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := string([]rune(r.Tokens)); got != "< [a]bE[c]dE" {
+		t.Errorf("tokens %q", got)
+	}
+}
+
 func TestRenderTruncatesAndRefuses(t *testing.T) {
 	v := openVocab(t)
 	msgs := []chat.Message{turn("system", "Be brief."), turn("user", "When?"), turn("assistant", strings.Repeat("very ", 100))}

@@ -44,6 +44,12 @@ func TestAdapterFile(t *testing.T) {
 	if b, _ := f.Tensor("blk.0.attn_q.weight.lora_b"); !slices.Equal(b.Dims, []uint64{2, 4}) {
 		t.Errorf("lora_b has dimensions %v, [rank, out] is expected", b.Dims)
 	}
+	// A write that fails leaves the old file, and nothing else.
+	before := readFile(t, path)
+	want.Tensors[0].Rows = 7
+	if err := want.WriteFile(path); err == nil || !bytes.Equal(readFile(t, path), before) {
+		t.Errorf("a write that fails: %v", err)
+	}
 	left, err := filepath.Glob(filepath.Join(filepath.Dir(path), "*.partial"))
 	if err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v %v", left, err)

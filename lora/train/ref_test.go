@@ -89,7 +89,8 @@ func writeTiny(t testing.TB) string {
 	return path
 }
 
-// examples are n short conversations, each with an answer of its own.
+// examples are n short conversations, each with an answer of its own; every
+// fifth has two.
 func examples(n, from int) []train.Example {
 	var out []train.Example
 	for i := from; i < from+n; i++ {
@@ -97,6 +98,9 @@ func examples(n, from int) []train.Example {
 			{Role: "user", Content: fmt.Sprintf("q%d", i)},
 			{Role: "assistant", Content: strings.Repeat(string(rune('a'+i%26)), 1+i%3)},
 		}})
+		if last := &out[len(out)-1]; i%5 == 0 {
+			last.Messages = append(last.Messages, chat.Message{Role: "user", Content: "and"}, chat.Message{Role: "assistant", Content: "no"})
+		}
 	}
 	return out
 }

@@ -12,7 +12,6 @@ import (
 	"testing"
 
 	"cloister/llama"
-	"cloister/llama/chat"
 	"cloister/lora/data"
 	"cloister/lora/model"
 	"cloister/lora/train"
@@ -35,6 +34,15 @@ func TestRun(t *testing.T) {
 	}
 	if epochs := events.kind("epoch"); len(epochs) != 3 || epochs[2].ValidLoss == nil || len(res.Curve) != 3 || *epochs[2].ValidLoss != *res.Curve[2].ValidLoss {
 		t.Errorf("epochs: %+v, curve %+v", epochs, res.Curve)
+	}
+	for i, stat := range res.Curve {
+		low, high := math.Inf(1), 0.0
+		for _, e := range steps[4*i : 4*i+4] {
+			low, high = min(low, e.Loss), max(high, e.Loss)
+		}
+		if !(stat.TrainLoss > low && stat.TrainLoss < high) {
+			t.Errorf("epoch %d: loss %g; its steps have %g to %g", i+1, stat.TrainLoss, low, high)
+		}
 	}
 	var saved []int
 	for _, e := range events.kind("checkpoint") {
@@ -114,6 +122,44 @@ func TestAdapterInLlamaCpp(t *testing.T) {
 	}
 }
 
+// The first step's loss and gradient are sums over its targets divided by their number.
+func TestFirstStep(t *testing.T) {
+	req := request(t, writeTiny(t))
+	_, events := mustRun(t, req)
+	r, err := openRef(req.BasePath, model.Config{Rank: 2, Alpha: 4, Seed: 5})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := llama.OpenVocab(req.BasePath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.Close()
+	var sum model.Loss
+	var norm float64
+	for _, n := range data.Order(10, 5, 1)[:3] {
+		row, err := data.Render(v, req.Train[n].Messages, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		packed := data.Pack([]data.Row{row}, 0)[0]
+		l, err := r.Backward((*model.Batch)(&packed), 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum.Sum, sum.Tokens = sum.Sum+l.Sum, sum.Tokens+l.Tokens
+	}
+	for _, p := range r.params {
+		for _, g := range p.Grad {
+			norm += float64(g) * float64(g)
+		}
+	}
+	wantLoss, wantNorm := sum.Sum/float64(sum.Tokens), math.Sqrt(norm)/float64(sum.Tokens)
+	if e := events.kind("step")[0]; math.Abs(e.Loss-wantLoss) > 1e-6 || math.Abs(e.GradNorm-wantNorm) > 1e-5*wantNorm {
+		t.Errorf("loss %g and norm %g, want %g and %g", e.Loss, e.GradNorm, wantLoss, wantNorm)
+	}
+}
+
 func (r *refModel) logits(p *data.Packed) ([]float64, error) {
 	r.push()
 	return r.m.Logits((*refBatch)(p))
@@ -135,9 +181,12 @@ func difference(a []float64, b [][]float32) float64 {
 func TestPackingChangesNothing(t *testing.T) {
 	base := writeTiny(t)
 	loose, tight := request(t, base), request(t, base)
-	tight.Hyperparameters.MaxLength = 24
+	tight.Hyperparameters.MaxLength = 64
 	_, a := mustRun(t, loose)
 	_, b := mustRun(t, tight)
+	if b.hasWarning("longer") {
+		t.Fatal("examples were cut")
+	}
 	x, y := a.kind("step"), b.kind("step")
 	for i := range x {
 		if math.Abs(x[i].Loss-y[i].Loss) > 1e-6 || math.Abs(x[i].GradNorm-y[i].GradNorm) > 1e-5 {
@@ -202,9 +251,7 @@ func TestCheckpointRefused(t *testing.T) {
 	}{
 		"other examples": {change: func(r *train.Request) { r.Train = examples(10, 1) }, words: "other examples"},
 		"other weight": {change: func(r *train.Request) {
-			no := 0
-			m := r.Train[0].Messages
-			r.Train[0].Messages = append(append([]chat.Message{}, m...), m[0], chat.Message{Role: "assistant", Content: "x", Weight: &no})
+			r.Train[0].Messages[1].Weight = new(int)
 		}, words: "other examples"},
 		"other rate":    {change: func(r *train.Request) { r.Hyperparameters.LearningRate = 0.02 }, words: "other hyper-parameters"},
 		"other rank":    {change: func(r *train.Request) { r.Hyperparameters.Rank = 3 }, words: "shape"},

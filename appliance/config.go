@@ -1,0 +1,85 @@
+package appliance
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"cloister/appliance/engine"
+)
+
+// Config of an Appliance. Home is needed; the zero value of the rest is right
+// for a command that works on the data directory and ends.
+type Config struct {
+	Home    string // data directory; made if it is not there
+	Listen  string // HOST:PORT of the API; empty: the control socket only
+	Version string // of the program, for status and logs
+
+	Map     map[string]string // OpenAI names → local ones
+	Default string            // local name that other OpenAI names mean; empty: the only base model
+	Org     string            // in the names of tuned models; empty: "cloister"
+	Origins []string          // web origins that may use the API, beside those of this machine
+
+	// Engine sizes the engines of base models.
+	Engine engine.Options
+	// Threads of the trainer; 0: all cores.
+	Threads int
+	// LiteralMultiplier takes a learning_rate_multiplier of 2e-5 at its word;
+	// otherwise it is taken for a learning rate, and replaced with a warning.
+	LiteralMultiplier bool
+
+	// Command is the command line of this program, to which "worker infer" and
+	// "worker train" are added; empty: the running executable.
+	Command []string
+	// Log gets what is worth knowing, never texts; nil: nothing is logged.
+	Log *slog.Logger
+}
+
+// ErrNoKeys says that an API beyond this machine needs keys.
+var ErrNoKeys = errors.New("an address that other machines can reach needs an API key first")
+
+// validate fills in the defaults.
+func (c *Config) validate() error {
+	if c.Home == "" {
+		return errors.New("the data directory has no name; give one with --home")
+	}
+	home, err := filepath.Abs(c.Home)
+	if err != nil {
+		return err
+	}
+	c.Home = home
+	if c.Listen != "" {
+		if _, _, err := net.SplitHostPort(c.Listen); err != nil {
+			return fmt.Errorf("--listen %q is no HOST:PORT, such as 127.0.0.1:8080: %w", c.Listen, err)
+		}
+	}
+	if c.Org == "" {
+		c.Org = "cloister"
+	}
+	if len(c.Command) == 0 {
+		exe, err := os.Executable()
+		if err != nil {
+			return err
+		}
+		c.Command = []string{exe}
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return nil
+}
+
+// worker is the command line of a worker.
+func (c *Config) worker(kind string) []string {
+	return append(slices.Clone(c.Command), "worker", kind)
+}
+
+// loopback reports whether only this machine can reach a listening address.
+func loopback(a net.Addr) bool {
+	t, ok := a.(*net.TCPAddr)
+	return ok && t.IP.IsLoopback()
+}

@@ -16,6 +16,9 @@ import (
 // childVariable makes the test binary a training process that kills itself.
 const childVariable = "CLOISTER_TRAIN_CHILD"
 
+// kernelsVariable makes the child train with the kernels' model in place of the reference.
+const kernelsVariable = "CLOISTER_TRAIN_KERNELS"
+
 func TestMain(m *testing.M) {
 	if when := os.Getenv(childVariable); when != "" {
 		if err := child(when); err != nil {
@@ -27,8 +30,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// child runs the request on its standard input with the reference and dies by
-// SIGKILL: "event N" is the N-th event, "rename N" the N-th file that is
+// child runs the request on its standard input and dies by SIGKILL: "event N" is the N-th event, "rename N" the N-th file that is
 // complete but has not got its name.
 func child(when string) error {
 	var what string
@@ -50,7 +52,12 @@ func child(when string) error {
 	if err := json.NewDecoder(os.Stdin).Decode(&req); err != nil {
 		return err
 	}
-	_, err := train.RunWith(context.Background(), req, func(train.Event) { count("event") }, withRef)
+	emit := func(train.Event) { count("event") }
+	if os.Getenv(kernelsVariable) != "" {
+		_, err := train.Run(context.Background(), req, emit)
+		return err
+	}
+	_, err := train.RunWith(context.Background(), req, emit, withRef)
 	return err
 }
 

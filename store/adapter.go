@@ -34,7 +34,7 @@ var adapters = kind[Adapter]{
 }
 
 func (a *Adapter) refs(l *links) {
-	to(l, baseModels, a.Base)
+	needs(l, baseModels, a.Base)
 	to(l, jobs, a.JobID)
 }
 

@@ -60,7 +60,7 @@ var answers = kind[Answer]{
 }
 
 func (a *Answer) refs(l *links) {
-	l.model(a.Model)
+	l.model(l.strict, a.Model)
 	to(l, aliases, a.Alias)
 }
 

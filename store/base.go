@@ -41,13 +41,13 @@ func (s *Store) BaseModels() ([]BaseModel, error) {
 // has not ended needs it.
 func (s *Store) DeleteBaseModel(name string) error {
 	return s.updateAlone(func(x tx) error {
-		err := need("base model", name, adapters.all(x, span{prefix: adapterSpace.under()}),
+		err := unneeded("base model", name, adapters.all(x, span{prefix: adapterSpace.under()}),
 			func(a *Adapter) bool { return a.Base == name },
 			func(a *Adapter) string { return "adapter " + a.Name })
 		if err != nil {
 			return err
 		}
-		err = need("base model", name, jobs.all(x, span{prefix: jobSpace.under()}),
+		err = unneeded("base model", name, jobs.all(x, span{prefix: jobSpace.under()}),
 			func(j *Job) bool { return j.Base == name && !j.Status.Terminal() },
 			func(j *Job) string { return "job " + j.ID })
 		if err != nil {

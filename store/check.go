@@ -26,9 +26,7 @@ func (s *Store) Check(ctx context.Context) error {
 	}
 	defer s.end()
 	c := &check{ctx: ctx, s: s}
-	if err := s.db.VerifyChecksum(); err != nil {
-		c.problem(fmt.Errorf("a block of the database: %w (%w)", ErrCorrupt, err))
-	}
+	c.blocks()
 	// A file gets its name and its record under this lock, so that the list of
 	// names and the state of the records belong together.
 	s.filesMu.Lock()
@@ -59,6 +57,19 @@ type check struct {
 
 func (c *check) problem(err error) { c.problems = append(c.problems, err) }
 
+// blocks reads every block of the database. Badger's own way meets some kinds of
+// damage with a panic.
+func (c *check) blocks() {
+	defer func() {
+		if r := recover(); r != nil {
+			c.problem(fmt.Errorf("a block of the database: %w: %v", ErrCorrupt, r))
+		}
+	}()
+	if err := c.s.db.VerifyChecksum(); err != nil {
+		c.problem(fmt.Errorf("a block of the database: %w: %w", ErrCorrupt, err))
+	}
+}
+
 // each calls fn for the entries of a span and ends at the first that it returns an error for.
 func (c *check) each(sp span, fn func(entry) error) error {
 	for e, err := range c.x.scan(sp) {
@@ -88,7 +99,7 @@ var allKinds = []checked{
 func (c *check) keys() error {
 	known := map[space]bool{
 		metaSpace: true, exampleSpace: true, groupSpace: true, stageSpace: true, eventLastSpace: true,
-		auditLastSpace: true, settingSpace: true, goneSpace: true, vaultSpace: true,
+		auditLastSpace: true, fileStageSpace: true, settingSpace: true, goneSpace: true, vaultSpace: true,
 	}
 	for _, k := range allKinds {
 		for _, sp := range k.spaces() {

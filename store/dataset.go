@@ -69,13 +69,13 @@ func (s *Store) DeleteDataset(name string) error {
 }
 
 func unusedDataset(x tx, name string) error {
-	err := need("dataset", name, jobs.all(x, span{prefix: jobSpace.under()}),
+	err := unneeded("dataset", name, jobs.all(x, span{prefix: jobSpace.under()}),
 		func(j *Job) bool { return j.Dataset == name },
 		func(j *Job) string { return "job " + j.ID })
 	if err != nil {
 		return err
 	}
-	return need("dataset", name, evaluations.all(x, span{prefix: evaluationSpace.under()}),
+	return unneeded("dataset", name, evaluations.all(x, span{prefix: evaluationSpace.under()}),
 		func(e *Evaluation) bool { return e.Dataset == name },
 		func(e *Evaluation) string { return "evaluation " + e.ID })
 }

@@ -191,7 +191,7 @@ func TestCopyExamples(t *testing.T) {
 // A version that is larger than a transaction of Badger by far.
 func TestLargeVersion(t *testing.T) {
 	h := open(t)
-	const n = 20000
+	const n = 12000
 	list := someExamples(t, 50, "x")
 	for len(list) < n {
 		e := list[len(list)%50]

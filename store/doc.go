@@ -4,6 +4,7 @@
 //
 // # On disk
 //
+//	<dir>/FORMAT   tells that there is a store here
 //	<dir>/LOCK     held while a process has the store open
 //	<dir>/db/      Badger, encrypted (AES-256-CTR under keys that the master key seals)
 //	<dir>/files/   uploaded files, sealed in chunks (AES-256-GCM), named by id

@@ -30,8 +30,8 @@ var evaluations = kind[Evaluation]{
 }
 
 func (e *Evaluation) refs(l *links) {
-	l.model(e.Model)
-	l.model(e.Baseline)
+	l.model(l.strict, e.Model)
+	l.model(l.strict, e.Baseline)
 	l.version(e.Dataset, e.Version)
 }
 

@@ -2,7 +2,9 @@ package store
 
 import (
 	"context"
+	"errors"
 	"io"
+	"slices"
 	"strings"
 	"time"
 )
@@ -68,21 +70,88 @@ func (s *Store) PutFile(ctx context.Context, f File, r io.Reader) (File, error) 
 		return File{}, err
 	}
 	f.Bytes, f.SHA256 = staged.bytes, staged.sha256
-	s.filesMu.Lock()
-	defer s.filesMu.Unlock()
-	err = s.view(func(x tx) error { return files.free(x, f.ID) })
-	if err == nil {
-		err = s.sealed.publish(staged, f.ID)
-	}
-	if err != nil {
-		s.sealed.drop(staged)
-		return File{}, err
-	}
-	if err := s.update(func(x tx) error { return files.create(x, &f) }); err != nil {
-		s.sealed.remove(f.ID)
+	if err := s.publishFile(&f, staged); err != nil {
 		return File{}, err
 	}
 	return f, nil
+}
+
+// publishFile gives a staged file its name and its record. A marker tells Open
+// of a name without a record.
+func (s *Store) publishFile(f *File, st staged) error {
+	s.filesMu.Lock()
+	defer s.filesMu.Unlock()
+	defer s.sealed.drop(st) // it has no other name yet, or this does nothing
+	marker := fileStageSpace.key(f.ID)
+	err := s.update(func(x tx) error {
+		if err := files.free(x, f.ID); err != nil {
+			return err
+		}
+		return x.set(marker, []byte("staged"))
+	})
+	if err != nil {
+		return err
+	}
+	err = s.sealed.publish(st, f.ID)
+	if err == nil {
+		err = s.update(func(x tx) error {
+			if err := x.del(marker); err != nil {
+				return err
+			}
+			return files.create(x, f)
+		})
+	}
+	if err != nil {
+		err = errors.Join(err, s.unpublishFile(f.ID))
+	}
+	return err
+}
+
+// unpublishFile takes back what publishFile did up to the record. If it fails,
+// the marker stays, and the next Open does it.
+func (s *Store) unpublishFile(id string) error {
+	written, err := viewing(s, func(x tx) (bool, error) { return x.has(fileSpace.key(id)) })
+	if err != nil || written {
+		return err
+	}
+	s.sealed.remove(id)
+	return s.updateAlone(func(x tx) error { return x.del(fileStageSpace.key(id)) })
+}
+
+// sweepFiles deletes what a crash left: staged files, content whose record was
+// not written, and content whose record was deleted. Content that has neither
+// record nor tombstone stays: it is the trace of damage, and Check reports it.
+func (s *Store) sweepFiles() error {
+	var unborn []string
+	err := s.view(func(x tx) error {
+		for e, err := range x.scan(span{prefix: fileStageSpace.under(), keysOnly: true}) {
+			if err != nil {
+				return err
+			}
+			unborn = append(unborn, string(e.key[len(fileStageSpace):]))
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	err = s.sealed.sweep(func(id string) (bool, error) {
+		if slices.Contains(unborn, id) {
+			return true, nil
+		}
+		return viewing(s, func(x tx) (bool, error) { return x.has(files.tombstone([]string{id})) })
+	})
+	if err != nil || len(unborn) == 0 {
+		return err
+	}
+	return s.updateAlone(func(x tx) error {
+		for _, id := range unborn {
+			if err := x.del(fileStageSpace.key(id)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // OpenFile returns the content of a file. Every byte was verified; the error
@@ -111,7 +180,7 @@ func (s *Store) DeleteFile(id string) error {
 	s.filesMu.Lock()
 	defer s.filesMu.Unlock()
 	err := s.updateAlone(func(x tx) error {
-		err := need("file", id, jobs.all(x, span{prefix: jobSpace.under()}),
+		err := unneeded("file", id, jobs.all(x, span{prefix: jobSpace.under()}),
 			func(j *Job) bool { return !j.Status.Terminal() && (j.TrainingFile == id || j.ValidationFile == id) },
 			func(j *Job) string { return "job " + j.ID })
 		if err != nil {

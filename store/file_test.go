@@ -207,7 +207,30 @@ func TestFileDamage(t *testing.T) {
 	}
 	no(t, os.WriteFile(filepath.Join(h.dir, "files", "staged-123"), sealed, 0o600))
 	h.reopen()
-	if names := h.onDisk(); len(names) != 2 {
-		t.Errorf("after Open: %v", names)
+	if names := h.onDisk(); len(names) != 3 {
+		t.Errorf("after Open: %v; the stray file is not ours to delete", names)
+	}
+	no(t, os.Remove(stray))
+}
+
+// What a crash leaves between the steps of an upload or a deletion, Open takes away.
+func TestFileLeftovers(t *testing.T) {
+	h := open(t)
+	folder := filepath.Join(h.dir, "files")
+	kept := ok(h.put(store.File{}, &endless{100}))(t)
+	deleted := ok(h.put(store.File{}, &endless{100}))(t)
+	sealed := ok(os.ReadFile(filepath.Join(folder, deleted.ID)))(t)
+	no(t, h.DeleteFile(deleted.ID))
+	no(t, os.WriteFile(filepath.Join(folder, deleted.ID), sealed, 0o600)) // the record went first
+	no(t, os.WriteFile(filepath.Join(folder, "staged-1"), sealed[:50], 0o600))
+	no(t, h.RawSet("file.stage/file-a", []byte("staged"))) // marked, no name yet
+	no(t, h.RawSet("file.stage/file-b", []byte("staged"))) // marked and named
+	no(t, os.WriteFile(filepath.Join(folder, "file-b"), sealed, 0o600))
+	h.reopen()
+	if names := h.onDisk(); len(names) != 1 || names[0] != kept.ID {
+		t.Errorf("on disk %v", names)
+	}
+	if left := ok(h.RawKeys("file.stage/"))(t); len(left) != 0 {
+		t.Errorf("%d markers are left", len(left))
 	}
 }

@@ -72,10 +72,13 @@ var jobs = kind[Job]{
 }
 
 func (j *Job) refs(l *links) {
-	to(l, baseModels, j.Base)
+	strict := l.strict || !j.Status.Terminal() // what a job that has ended used may be gone
+	follow(l, strict, baseModels, j.Base)
+	follow(l, strict, files, j.TrainingFile)
+	follow(l, strict, files, j.ValidationFile)
 	l.version(j.Dataset, j.Version)
 	to(l, adapters, j.Adapter)
-	for _, id := range append([]string{j.TrainingFile, j.ValidationFile}, j.ResultFiles...) {
+	for _, id := range j.ResultFiles {
 		to(l, files, id)
 	}
 }

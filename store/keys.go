@@ -23,6 +23,7 @@ import (
 //
 //	file/<id>                                 File; its bytes are files/<id> beside Badger
 //	file.time/<created> 0 <id>                index
+//	file.stage/<id>                           a file whose content may have its name already, and that has no record yet
 //	job/<id>                                  Job
 //	job.time/<created> 0 <id>                 index
 //	event/<job> 0 <seq>                       Event
@@ -64,6 +65,7 @@ const (
 	groupSpace           space = "group/"
 	stageSpace           space = "stage/"
 	fileSpace            space = "file/"
+	fileStageSpace       space = "file.stage/"
 	fileTimeSpace        space = "file.time/"
 	jobSpace             space = "job/"
 	jobTimeSpace         space = "job.time/"

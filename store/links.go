@@ -17,13 +17,18 @@ func (l *links) err() error { return errors.Join(l.errs...) }
 
 func (l *links) fail(err error) { l.errs = append(l.errs, fmt.Errorf("%s: %w", l.from, err)) }
 
-// to follows a reference to the record with the key's parts. An empty name
-// refers to nothing.
-func to[T any](l *links, k kind[T], parts ...string) {
+// to follows a reference that may outlive the record it leads to, the one with
+// the key's parts. An empty name refers to nothing.
+func to[T any](l *links, k kind[T], parts ...string) { follow(l, l.strict, k, parts...) }
+
+// needs follows a reference to a record that must live as long as this one.
+func needs[T any](l *links, k kind[T], parts ...string) { follow(l, true, k, parts...) }
+
+func follow[T any](l *links, strict bool, k kind[T], parts ...string) {
 	if parts[0] == "" {
 		return
 	}
-	there, err := k.known(l.x, l.strict, parts)
+	there, err := k.known(l.x, strict, parts)
 	if err == nil && !there {
 		err = notFound(k.noun, readable(parts))
 	}
@@ -42,12 +47,12 @@ func (k kind[T]) known(x tx, strict bool, parts []string) (bool, error) {
 }
 
 // model follows a reference to an adapter or a base model.
-func (l *links) model(name string) {
+func (l *links) model(strict bool, name string) {
 	if name == "" {
 		return
 	}
-	adapter, err1 := adapters.known(l.x, l.strict, []string{name})
-	base, err2 := baseModels.known(l.x, l.strict, []string{name})
+	adapter, err1 := adapters.known(l.x, strict, []string{name})
+	base, err2 := baseModels.known(l.x, strict, []string{name})
 	if err := errors.Join(err1, err2); err != nil {
 		l.fail(err)
 	} else if !adapter && !base {
@@ -64,8 +69,8 @@ func (l *links) version(dataset string, n int) {
 	to(l, versions, dataset, number(uint64(n)))
 }
 
-// need refuses a deletion while records refer to the one to be deleted.
-func need[T any](noun, name string, seq func(yield func(T, error) bool), uses func(*T) bool, by func(*T) string) error {
+// unneeded refuses a deletion while records refer to the one to be deleted.
+func unneeded[T any](noun, name string, seq func(yield func(T, error) bool), uses func(*T) bool, by func(*T) string) error {
 	for v, err := range seq {
 		if err != nil {
 			return err

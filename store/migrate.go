@@ -1,8 +1,13 @@
 package store
 
 import (
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strconv"
+
+	"cloister/store/vault"
 )
 
 // migrations lead from one version of the key space to the next: the first from
@@ -13,17 +18,30 @@ var migrations []func(*Store) error
 // schema is the version of the key space that this code reads and writes.
 func schema() int { return 1 + len(migrations) }
 
-// migrate brings an older key space up to date and writes the version into a new one.
-func (s *Store) migrate() error {
+// migrate brings an older key space up to date and writes the version into a
+// new one. The file at marker tells a new store from one whose database was lost.
+func (s *Store) migrate(marker string) error {
 	at, err := s.schemaOnDisk()
 	if err != nil {
 		return err
 	}
-	if at > schema() {
+	_, err = os.Stat(marker)
+	switch {
+	case at > schema():
 		return fmt.Errorf("%w: its schema is %d and this program knows %d", ErrNewer, at, schema())
+	case at == 0 && err == nil:
+		return fmt.Errorf("the database is empty, and was not: %w", ErrCorrupt)
+	case at == 0:
+		at = schema()
+		if err := s.setSchema(at); err != nil {
+			return err
+		}
 	}
-	if at == 0 {
-		return s.setSchema(schema())
+	if errors.Is(err, os.ErrNotExist) {
+		err = createMarker(marker)
+	}
+	if err != nil {
+		return err
 	}
 	for ; at < schema(); at++ {
 		if err := migrations[at-1](s); err != nil {
@@ -34,6 +52,13 @@ func (s *Store) migrate() error {
 		}
 	}
 	return nil
+}
+
+func createMarker(path string) error {
+	if err := os.WriteFile(path, []byte("A data directory of Cloister. Everything in it is encrypted with the master key.\n"), 0o600); err != nil {
+		return err
+	}
+	return vault.SyncDir(filepath.Dir(path))
 }
 
 // schemaOnDisk returns the version that is written in the store, or 0 for an empty one.

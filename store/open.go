@@ -70,21 +70,16 @@ func (s *Store) open(dir string, key vault.MasterKey) error {
 	if err := removeUnborn(db); err != nil {
 		return err
 	}
-	if s.db, err = badger.Open(badgerOptions(db, key)); err != nil {
-		if errors.Is(err, badger.ErrEncryptionKeyMismatch) {
-			return ErrWrongKey
-		}
+	if s.db, err = openBadger(badgerOptions(db, key)); err != nil {
 		return err
 	}
-	if err := s.migrate(); err != nil {
+	if err := s.migrate(filepath.Join(dir, "FORMAT")); err != nil {
 		return err
 	}
 	if err := s.sweepStaged(); err != nil {
 		return err
 	}
-	return s.sealed.sweep(func(id string) (bool, error) {
-		return viewing(s, func(x tx) (bool, error) { return x.has(fileSpace.key(id)) })
-	})
+	return s.sweepFiles()
 }
 
 // lockDir takes the lock of the folder, which the kernel gives back when the
@@ -101,6 +96,24 @@ func lockDir(dir string) (*os.File, error) {
 		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
+}
+
+// openBadger returns no database beside an error, as badger.Open may, and turns
+// the panics by which it meets some kinds of damage into errors.
+func openBadger(o badger.Options) (db *badger.DB, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			db, err = nil, fmt.Errorf("%w: %v", ErrCorrupt, r)
+		}
+	}()
+	db, err = badger.Open(o)
+	switch {
+	case errors.Is(err, badger.ErrEncryptionKeyMismatch):
+		return nil, ErrWrongKey
+	case err != nil:
+		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	return db, nil
 }
 
 // removeUnborn deletes log files of no length: Badger, killed between making

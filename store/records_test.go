@@ -291,9 +291,9 @@ func TestLargeRecords(t *testing.T) {
 	h := open(t)
 	h.base("m")
 	text := func(mib int) []byte { return []byte(`"` + strings.Repeat("0123456789abcdef", mib<<16) + `"`) }
-	big := text(4)
+	big := text(2)
 	var ids []string
-	for range 3 {
+	for range 2 {
 		ids = append(ids, ok(h.PutEvaluation(store.Evaluation{Model: "m", Report: big}))(t).ID)
 	}
 	_, err := h.PutEvaluation(store.Evaluation{Model: "m", Report: text(33)})

@@ -39,7 +39,7 @@ var aliases = kind[Alias]{
 
 func (r *Release) refs(l *links) {
 	to(l, aliases, r.Alias)
-	l.model(r.Model)
+	l.model(l.strict, r.Model)
 	to(l, evaluations, r.EvaluationID)
 }
 
@@ -57,10 +57,7 @@ func (a *Alias) refs(l *links) {
 		l.fail(err)
 		return
 	}
-	current := *l
-	current.strict = true // what serves exists, whatever was deleted since
-	current.model(r.Model)
-	l.errs = current.errs
+	l.model(true, r.Model) // what serves lives
 }
 
 // Deploy adds a release to an alias, which it makes when it is new, and lets it

@@ -159,18 +159,18 @@ func (d sealedDir) names() (ids, stagedNames []string, err error) {
 	return ids, stagedNames, err
 }
 
-// sweep deletes what a crash left: staged files, and files that known refuses.
-func (d sealedDir) sweep(known func(id string) (bool, error)) error {
+// sweep deletes staged files, and the files that dead names.
+func (d sealedDir) sweep(dead func(id string) (bool, error)) error {
 	ids, leftovers, err := d.names()
 	if err != nil {
 		return err
 	}
 	for _, id := range ids {
-		there, err := known(id)
+		gone, err := dead(id)
 		if err != nil {
 			return err
 		}
-		if !there {
+		if gone {
 			leftovers = append(leftovers, id)
 		}
 	}

@@ -35,5 +35,5 @@ func (s *Store) Setting(name string, v any) error {
 
 // DeleteSetting forgets the value under a name, if there is one.
 func (s *Store) DeleteSetting(name string) error {
-	return s.update(func(x tx) error { return x.del(settingSpace.key(name)) })
+	return s.updateAlone(func(x tx) error { return x.del(settingSpace.key(name)) })
 }

@@ -94,8 +94,8 @@ func (s *Store) write(fn func(tx) error) error {
 	return s.commit(fn)
 }
 
-// updateAlone is update with no other one beside it: for deletions, which must
-// not miss a reference that is written at the same moment.
+// updateAlone is for deletions: no other transaction writes beside it, so that
+// it cannot miss a reference, and it needs no room on the disk.
 func (s *Store) updateAlone(fn func(tx) error) error {
 	s.writers.Lock()
 	defer s.writers.Unlock()
@@ -145,7 +145,17 @@ func (x tx) get(key []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return item.ValueCopy(make([]byte, 0, item.ValueSize()))
+	return value(item)
+}
+
+// value returns the value of an item. No value of ours is empty; Badger returns
+// such a one, and no error, where it cannot read its value log.
+func value(item *badger.Item) ([]byte, error) {
+	b, err := item.ValueCopy(nil)
+	if err == nil && len(b) == 0 {
+		err = fmt.Errorf("a value does not read: %w", ErrCorrupt)
+	}
+	return b, err
 }
 
 func (x tx) has(key []byte) (bool, error) {
@@ -190,7 +200,7 @@ func (x tx) scan(sp span) iter.Seq2[entry, error] {
 			e := entry{key: it.Item().KeyCopy(nil)}
 			var err error
 			if !sp.keysOnly {
-				e.value, err = it.Item().ValueCopy(nil)
+				e.value, err = value(it.Item())
 			}
 			if !yield(e, err) || err != nil {
 				return

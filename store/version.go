@@ -294,7 +294,7 @@ func (s *Store) sweepSet(set string) error {
 			return err
 		}
 	}
-	return s.update(func(x tx) error { return x.del(stageSpace.key(set)) })
+	return s.updateAlone(func(x tx) error { return x.del(stageSpace.key(set)) })
 }
 
 // deleteUnder deletes all keys with a prefix, in as many transactions as it takes.

@@ -92,7 +92,7 @@ func (d *doc) addressPart(a *address, p int) bool {
 	g := places()
 	if a.province == 0 && a.districts == 0 && !a.area && !a.road {
 		for q := min(end, p+7); q >= p+2; q-- {
-			if bits := g.provinces[d.slice(p, q)]; bits != 0 && (q == end || g.districts[d.slice(q, end)] != 0 || q-p > 2) {
+			if bits := g.province(d.r[p:q]); bits != 0 && (q == end || g.district(d.r[q:end]) != 0 || q-p > 2) {
 				a.province, a.end = bits, q
 				return true
 			}
@@ -100,7 +100,7 @@ func (d *doc) addressPart(a *address, p int) bool {
 	}
 	if a.districts < 2 && !a.area && !a.road {
 		for q := min(end, p+6); q >= p+2; q-- {
-			if bits := g.districts[d.slice(p, q)]; bits != 0 {
+			if bits := g.district(d.r[p:q]); bits != 0 {
 				if a.province != 0 && a.province&bits == 0 || a.district&bits == 0 && a.district != 0 {
 					a.mismatch = true
 				}
@@ -423,6 +423,5 @@ func (d *doc) skipFieldMarks(p int) int {
 // endsHit says whether a word of the lexicon ends before r[pos], so that the
 // one that begins there stands on its own: "주소서울".
 func (d *doc) endsHit(pos int) bool {
-	i := d.hitEndingBefore(pos)
-	return i >= 0 && int(d.hits[i].end) == pos
+	return d.flag[pos]&flagHitEnd != 0
 }

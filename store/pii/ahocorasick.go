@@ -53,6 +53,7 @@ func newAutomaton(words map[string]kind) *automaton {
 		}
 		nodes[cur].out = output{n, nodes[cur].out.kind | k}
 	}
+	a.symbol['_'] = a.symbol[' '] // patient_name
 	for c := 'A'; c <= 'Z'; c++ {
 		a.symbol[c] = a.symbol[c+'a'-'A']
 	}

@@ -12,6 +12,8 @@ func findBirths(d *doc, rec *recogniser) {
 			d.add(rec, s.start, s.end, 0.99, "label")
 		case d.bornBehind(s.end):
 			d.add(rec, s.start, s.end, 0.97, "word behind")
+		case s.bare && d.behindName(s.start) && d.at(s.end) == ')':
+			d.add(rec, s.start, s.end, 0.8, "in parentheses behind a name")
 		case s.bare || label&(kDate|kAdmin) != 0:
 		case d.sexBehind(s.end):
 			d.add(rec, s.start, s.end, 0.85, "sex or age behind")
@@ -21,6 +23,22 @@ func findBirths(d *doc, rec *recogniser) {
 			}
 		}
 	}
+}
+
+// behindName says whether "(" and what reads as a Korean name stand before r[start].
+func (d *doc) behindName(start int) bool {
+	p := start - 1
+	if d.at(p) != '(' {
+		return false
+	}
+	if d.class(p-1) == cSpace {
+		p--
+	}
+	q := p
+	for q > 0 && p-q < 6 && d.cls[q-1] == cHangul {
+		q--
+	}
+	return p-q >= 2 && p-q <= 5 && d.bestName(koreanNames(), q, p).weight > 0
 }
 
 func (d *doc) crossesLine(from, to int) bool {

@@ -2,6 +2,124 @@ package pii
 
 import "sort"
 
+// Flags of a place in the text.
+const (
+	flagHitEnd   = 1 << iota // a word of the lexicon ends before it
+	flagHitStart             // a word of the lexicon begins at it
+	flagValue                // the value of a label may begin at it
+)
+
+// value is a place at which the value of a label may begin.
+type value struct {
+	pos int32
+	hit int32 // index in d.hits
+}
+
+// scanContext fills d.flag and d.values.
+func (d *doc) scanContext() {
+	d.flag = resize(d.flag, len(d.r)+1)
+	for i, h := range d.hits {
+		d.flag[h.start] |= flagHitStart
+		d.flag[h.end] |= flagHitEnd
+		if h.kind&kLabels != 0 {
+			d.valuesOf(int32(i), int(h.end))
+		}
+	}
+	for _, c := range d.cells {
+		d.flag[c.pos] |= flagValue
+	}
+}
+
+// resize returns buf with n cleared elements.
+func resize[T any](buf []T, n int) []T {
+	if cap(buf) < n {
+		buf = make([]T, n, n+n/4)
+	}
+	buf = buf[:n]
+	clear(buf)
+	return buf
+}
+
+// maxGap is how far, in runes, a label and its value may stand apart.
+const maxGap = 16
+
+// valuesOf marks the places at which the value of a label that ends at p may
+// begin: behind blanks, marks such as ':' and small words such as 은 or "is".
+func (d *doc) valuesOf(hit int32, p int) {
+	lines := 0
+	for limit := min(p+maxGap, len(d.r)); p < limit; {
+		switch c := d.cls[p]; {
+		case c == cNewline:
+			if lines++; lines > 1 {
+				return
+			}
+			p++
+			continue
+		case c == cSpace:
+			p++
+			continue
+		case c == cToken:
+			return
+		}
+		d.values = append(d.values, value{int32(p), hit})
+		d.flag[p] |= flagValue
+		n := 1
+		if d.cls[p] == cOther {
+			if !isFieldMark(d.r[p]) {
+				return
+			}
+		} else if n = d.filler(p); n == 0 {
+			return
+		}
+		p += n
+	}
+}
+
+// isFieldMark says whether r may stand between a label and its value.
+func isFieldMark(r rune) bool {
+	switch r {
+	case ':', '=', '"', '\'', '(', '[', '#', '-', '>', '|', '/', '*', '.', '}', ')', ']':
+		return true
+	}
+	return false
+}
+
+// label returns the kinds of the label whose value begins at pos, or of the
+// column of the table.
+func (d *doc) label(pos int) kind {
+	if d.flag[pos]&flagValue == 0 {
+		return 0
+	}
+	if k := d.cell(pos); k != 0 {
+		return k
+	}
+	if h := d.labelHit(pos); h != nil {
+		return h.kind
+	}
+	return 0
+}
+
+// labelHit returns the label whose value begins at pos, or nil if there is none
+// or it is the header of a column.
+func (d *doc) labelHit(pos int) *hit {
+	if d.cell(pos) != 0 {
+		return nil
+	}
+	i := sort.Search(len(d.values), func(i int) bool { return int(d.values[i].pos) > pos }) - 1
+	if i < 0 || int(d.values[i].pos) != pos {
+		return nil
+	}
+	return &d.hits[d.values[i].hit]
+}
+
+// hitEndingAt returns the word of the lexicon that ends right before pos, or nil.
+func (d *doc) hitEndingAt(pos int) *hit {
+	if pos < 0 || d.flag[pos]&flagHitEnd == 0 {
+		return nil
+	}
+	return &d.hits[d.hitEndingBefore(pos)]
+}
+
 // hitEndingBefore returns the index in d.hits of the last hit that ends at or
 // before pos, or -1.
 func (d *doc) hitEndingBefore(pos int) int {
@@ -9,7 +127,7 @@ func (d *doc) hitEndingBefore(pos int) int {
 }
 
 // near returns the nearest hit of one of the kinds that ends at most window
-// runes before pos, on the same line or the one before.
+// runes before pos.
 func (d *doc) near(pos, window int, kinds kind) (hit, bool) {
 	for i := d.hitEndingBefore(pos); i >= 0; i-- {
 		h := d.hits[i]
@@ -25,6 +143,9 @@ func (d *doc) near(pos, window int, kinds kind) (hit, bool) {
 
 // after returns the first hit of one of the kinds that begins at most window runes after pos.
 func (d *doc) after(pos, window int, kinds kind) (hit, bool) {
+	if window == 0 && (pos >= len(d.flag) || d.flag[pos]&flagHitStart == 0) {
+		return hit{}, false
+	}
 	for i := sort.Search(len(d.hits), func(i int) bool { return int(d.hits[i].start) >= pos }); i < len(d.hits); i++ {
 		h := d.hits[i]
 		if int(h.start)-pos > window {
@@ -37,50 +158,18 @@ func (d *doc) after(pos, window int, kinds kind) (hit, bool) {
 	return hit{}, false
 }
 
-// label returns the kinds of the field label right before pos: only blanks,
-// marks such as ':' and small words such as 은 or "is" stand between them.
-func (d *doc) label(pos int) kind {
-	if k := d.cell(pos); k != 0 {
-		return k
-	}
-	i := d.hitEndingBefore(pos)
-	if i < 0 || pos-int(d.hits[i].end) > 16 {
-		return 0
-	}
-	h := d.hits[i]
-	lines := 0
-	for p := int(h.end); p < pos; {
-		switch c := d.cls[p]; {
-		case c == cNewline:
-			if lines++; lines > 1 {
-				return 0
-			}
-			p++
-		case c == cSpace:
-			p++
-		case c == cOther:
-			switch d.r[p] {
-			case ':', '=', '"', '\'', '(', '[', '#', '-', '>', '|', '/', '*', '.', '}', ')', ']':
-				p++
-			default:
-				return 0
-			}
-		default:
-			n := d.filler(p)
-			if n == 0 {
-				return 0
-			}
-			p += n
-		}
-	}
-	return h.kind
-}
-
 // fillers are what may stand between a label and its value.
 var fillers = []string{"은", "는", "이", "가", "을", "를", "의", "란", "제", "번호", "no", "number", "num", "nr", "is", "was", "of"}
 
 // filler returns the length of the small word that begins at p, or 0.
 func (d *doc) filler(p int) int {
+	switch d.r[p] {
+	case '은', '는', '이', '가', '을', '를', '의', '란', '제':
+		return 1
+	case '번', 'n', 'N', 'i', 'I', 'w', 'W', 'o', 'O':
+	default:
+		return 0
+	}
 	for _, f := range fillers {
 		n := 0
 		for _, r := range f {

@@ -225,11 +225,3 @@ func (d *doc) skipOrdinal(p int) int {
 	}
 	return p
 }
-
-func lowerString(r []rune) string {
-	out := make([]rune, len(r))
-	for i, c := range r {
-		out[i] = lower(c)
-	}
-	return string(out)
-}

@@ -41,6 +41,8 @@ type doc struct {
 	marks  []int32 // indexes of ':', '.' and '-', for addresses of machines
 	words  []word  // runs of letters
 	hits   []hit   // words of the lexicon, none inside another, in order
+	flag   []uint8 // of each rune, and of the end
+	values []value // where the values of labels may begin, in order
 
 	dates []dateSpan
 	cells []cell
@@ -94,7 +96,7 @@ func (d *doc) reset(text string) {
 	d.r, d.cls, d.off, d.ends = d.r[:0], d.cls[:0], d.off[:0], d.ends[:0]
 	d.soft, d.groups, d.split, d.ats, d.marks = d.soft[:0], d.groups[:0], d.split[:0], d.ats[:0], d.marks[:0]
 	d.words, d.hits, d.dates, d.cands = d.words[:0], d.hits[:0], d.dates[:0], d.cands[:0]
-	d.cells, d.weak = d.cells[:0], d.weak[:0]
+	d.cells, d.weak, d.values = d.cells[:0], d.weak[:0], d.values[:0]
 }
 
 // free gives the work space back. A doc of a huge text is left to the collector.
@@ -151,10 +153,6 @@ func (d *doc) slice(start, end int) string { return string(d.r[start:end]) }
 
 // takenBuffer returns one cleared flag for each rune.
 func (d *doc) takenBuffer() []bool {
-	if cap(d.taken) < len(d.r) {
-		d.taken = make([]bool, len(d.r)+len(d.r)/4)
-	}
-	d.taken = d.taken[:len(d.r)]
-	clear(d.taken)
+	d.taken = resize(d.taken, len(d.r))
 	return d.taken
 }

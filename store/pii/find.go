@@ -110,5 +110,5 @@ func (d *doc) collapse(chosen []cand) {
 	d.r, d.cls, d.off, d.ends = r, cls, off, outEnds
 	d.groups, d.split, d.ats, d.marks = d.groups[:0], d.split[:0], d.ats[:0], d.marks[:0]
 	d.words, d.hits, d.dates, d.cands = d.words[:0], d.hits[:0], d.dates[:0], d.cands[:0]
-	d.cells, d.weak = d.cells[:0], d.weak[:0]
+	d.cells, d.weak, d.values = d.cells[:0], d.weak[:0], d.values[:0]
 }

@@ -7,8 +7,19 @@ import (
 
 // gazetteer knows the provinces of Korea and the districts in them.
 type gazetteer struct {
-	provinces map[string]uint32 // name → bit of the province
-	districts map[string]uint32 // name → bits of the provinces that have one
+	provinces map[string]uint32     // name → bit of the province
+	districts map[string]uint32     // name → bits of the provinces that have one
+	keys      map[runeKey][2]uint32 // the same, provinces first
+}
+
+func (g *gazetteer) province(r []rune) uint32 {
+	k, _ := keyOf(r)
+	return g.keys[k][0]
+}
+
+func (g *gazetteer) district(r []rune) uint32 {
+	k, _ := keyOf(r)
+	return g.keys[k][1]
 }
 
 var places = sync.OnceValue(func() *gazetteer {
@@ -21,6 +32,16 @@ var places = sync.OnceValue(func() *gazetteer {
 		}
 		for _, n := range strings.FieldsFunc(list, func(r rune) bool { return r == ' ' || r == '(' || r == ')' }) {
 			g.districts[n] |= bit
+		}
+	}
+	g.keys = make(map[runeKey][2]uint32)
+	for i, m := range []map[string]uint32{g.provinces, g.districts} {
+		for name, bits := range m {
+			if k, ok := keyOf([]rune(name)); ok {
+				v := g.keys[k]
+				v[i] = bits
+				g.keys[k] = v
+			}
 		}
 	}
 	return g

@@ -6,11 +6,11 @@ import (
 )
 
 // courtCodes are the codes of case numbers.
-var courtCodes = sync.OnceValue(func() map[string]bool {
-	codes := make(map[string]bool)
+var courtCodes = sync.OnceValue(func() runeSet {
+	codes := make(runeSet)
 	for _, line := range dataLines("court_codes.txt") {
 		for _, c := range strings.Fields(line) {
-			codes[c] = true
+			codes.add(c)
 		}
 	}
 	return codes
@@ -49,11 +49,7 @@ func findCases(d *doc, rec *recogniser) {
 		if from == to || !allHangul(d.cls[from:to]) {
 			continue
 		}
-		code := d.slice(from, to)
-		if retrial, ok := strings.CutPrefix(code, "재"); ok && codes[retrial] {
-			code = retrial
-		}
-		if !codes[code] {
+		if !codes.has(d.r[from:to]) && !(d.r[from] == '재' && codes.has(d.r[from+1:to])) {
 			continue
 		}
 		start, end := int(year.start), int(serial.end)

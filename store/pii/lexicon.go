@@ -110,6 +110,11 @@ type automatonOfWords struct {
 	spaced map[string]kind // labels that forms write with blanks: "성    명"
 }
 
+// kLabels are the kinds of which a value may follow.
+const kLabels = kRRN | kFRN | kBRN | kCRN | kPassport | kDriver | kPhone | kEmail | kCard | kBank | kBankName | kInsurance |
+	kPlate | kCase | kRecord | kLicense | kSSN | kIBAN | kIP | kDOB | kDate | kNotID | kMAC | kSecret | kAdmin | kVersion |
+	kAddress | kName | kRole
+
 // spacedKinds are the labels that forms stretch with blanks.
 const spacedKinds = kName | kRole | kAddress | kDOB | kPhone | kRRN
 

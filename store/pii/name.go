@@ -5,9 +5,9 @@ import "strings"
 // nameSet holds the names of a record that are certain: wherever else they
 // stand in it, they are masked, too.
 type nameSet struct {
-	korean map[string]bool // without blanks
+	korean runeSet         // without blanks
 	latin  map[string]bool // full names and the distinctive words of them, lower case
-	first  map[rune]bool   // first runes of the Korean names
+	first  map[rune]bool   // their first runes
 }
 
 // confirmScore is how sure a name must be to be looked for elsewhere.
@@ -24,9 +24,9 @@ func (s *nameSet) confirm(d *doc, chosen []cand) {
 			name := strings.ReplaceAll(d.slice(c.start, c.end), " ", "")
 			if n := len([]rune(name)); n >= 3 && n <= 5 {
 				if s.korean == nil {
-					s.korean, s.first = make(map[string]bool), make(map[rune]bool)
+					s.korean, s.first = make(runeSet), make(map[rune]bool)
 				}
-				s.korean[name] = true
+				s.korean.add(name)
 				s.first[[]rune(name)[0]] = true
 			}
 		case cUpper, cLower:
@@ -48,9 +48,8 @@ func (s *nameSet) confirmLatin(d *doc, c cand) {
 			p++
 			continue
 		}
-		w := lowerString(d.r[p:q])
-		if q-p >= 3 && !commonEnglish()[w] && latinNames().known(w) {
-			s.latin[w] = true
+		if k := props(d.r[p:q]); q-p >= 3 && k&latinCommon == 0 && k&(latinFirst|latinLast) != 0 {
+			s.latin[lowerString(d.r[p:q])] = true
 		}
 		parts++
 		p = q
@@ -67,7 +66,7 @@ func (s *nameSet) find(d *doc, chosen []cand) bool {
 	for i := range d.words {
 		w := &d.words[i]
 		if w.hangul {
-			if s.first[d.r[w.start]] {
+			if len(s.first) > 0 && s.first[d.r[w.start]] {
 				s.findKorean(d, w)
 			}
 		} else if len(s.latin) > 0 && d.cls[w.start] == cUpper {
@@ -88,7 +87,7 @@ func (s *nameSet) find(d *doc, chosen []cand) bool {
 func (s *nameSet) findKorean(d *doc, w *word) {
 	r := d.r[w.start:w.end]
 	for n := min(len(r), 5); n >= 3; n-- {
-		if !s.korean[string(r[:n])] || !tailOf(r[n:], hasCoda(r[n-1])).ok {
+		if !s.korean.has(r[:n]) || !tailOf(r[n:], hasCoda(r[n-1])).ok {
 			continue
 		}
 		d.cands = append(d.cands, cand{
@@ -110,8 +109,11 @@ func (s *nameSet) findLatin(d *doc, start int) {
 		if q == p {
 			break
 		}
-		if s.latin[lowerString(d.r[start:q])] {
-			end = q
+		if q-start <= 3*maxLatinWord {
+			var buf [12 * maxLatinWord]byte
+			if s.latin[string(lowerBytes(buf[:0], d.r[start:q]))] {
+				end = q
+			}
 		}
 		if d.class(q) != cSpace {
 			break

@@ -1,19 +1,22 @@
 package pii
 
-import "strings"
-
 // namePart is a word that can be part of a name in Latin letters.
 type namePart struct {
-	start, end int
-	word       string // lower case, without "'s"
-	initial    bool   // "J."
-	link       bool   // "van"
+	start, end int        // without "'s"
+	props      latinProps // of the word
+	initial    bool       // "J."
 }
+
+func (p namePart) is(x latinProps) bool { return p.props&x != 0 }
+
+// link says whether the part is a small word inside of a last name: van.
+func (p namePart) link(d *doc) bool { return p.is(latinLink) && d.cls[p.start] == cLower }
 
 // findLatinNames finds names in Latin letters: words with capitals, weighed by
 // lists of first and last names, everyday words, and what stands around them.
 func findLatinNames(d *doc, rec *recogniser) {
 	next := 0
+	var buf [4]namePart
 	for i := range d.words {
 		w := d.words[i]
 		start := int(w.start)
@@ -21,7 +24,7 @@ func findLatinNames(d *doc, rec *recogniser) {
 			start > 0 && (d.r[start-1] == '-' || d.r[start-1] == '\'' || d.r[start-1] == '@' || d.r[start-1] == '_' || d.r[start-1] == '/') {
 			continue
 		}
-		parts := d.nameParts(start)
+		parts := d.nameParts(start, buf[:0])
 		if len(parts) == 0 {
 			continue
 		}
@@ -41,14 +44,12 @@ func findLatinNames(d *doc, rec *recogniser) {
 
 // isTitle says whether the part is a title or greeting such as Dr or Dear.
 func (d *doc) isTitle(p namePart) bool {
-	i := d.hitEndingBefore(p.end)
-	return i >= 0 && int(d.hits[i].end) == p.end && int(d.hits[i].start) <= p.start && d.hits[i].kind&kTitle != 0
+	h := d.hitEndingAt(p.end)
+	return h != nil && int(h.start) <= p.start && h.kind&kTitle != 0
 }
 
 // nameParts reads up to four words that can make a name, from start on.
-func (d *doc) nameParts(start int) []namePart {
-	var buf [5]namePart
-	parts := buf[:0]
+func (d *doc) nameParts(start int, parts []namePart) []namePart {
 	p := start
 	for len(parts) < 4 {
 		q := d.wordAt(p)
@@ -59,7 +60,7 @@ func (d *doc) nameParts(start int) []namePart {
 		if q-p > 2 && d.r[q-2] == '\'' && lower(d.r[q-1]) == 's' {
 			part.end -= 2
 		}
-		part.word = lowerString(d.r[p:part.end])
+		part.props = props(d.r[p:part.end])
 		switch {
 		case d.cls[p] == cUpper && part.end-p == 1:
 			part.initial = true
@@ -70,10 +71,9 @@ func (d *doc) nameParts(start int) []namePart {
 				return nil
 			}
 		case d.cls[p] == cUpper:
-		case len(parts) > 0 && nameLinks[part.word]:
-			part.link = true
+		case len(parts) > 0 && part.is(latinLink):
 		default:
-			return trimLinks(parts)
+			return d.trimLinks(parts)
 		}
 		parts = append(parts, part)
 		if part.end != q && !part.initial { // "Garcia's" ends a name
@@ -90,15 +90,15 @@ func (d *doc) nameParts(start int) []namePart {
 		}
 		p = q
 	}
-	return trimLinks(parts)
+	return d.trimLinks(parts)
 }
 
 // trimLinks drops links and initials at the end.
-func trimLinks(parts []namePart) []namePart {
-	for len(parts) > 0 && (parts[len(parts)-1].link || parts[len(parts)-1].initial) {
+func (d *doc) trimLinks(parts []namePart) []namePart {
+	for len(parts) > 0 && (parts[len(parts)-1].link(d) || parts[len(parts)-1].initial) {
 		parts = parts[:len(parts)-1]
 	}
-	return append([]namePart(nil), parts...)
+	return parts
 }
 
 // bestLatin returns the weight of the best name that begins with the first
@@ -107,118 +107,132 @@ func (d *doc) bestLatin(parts []namePart) (best float64, n int, why string) {
 	before, beforeWhy, labelled := d.beforeLatin(parts[0].start)
 	best = -1
 	for k := len(parts); k >= 1; k-- {
-		if parts[k-1].link || parts[k-1].initial {
+		if parts[k-1].link(d) || parts[k-1].initial {
 			continue
 		}
-		w, what := weighLatin(parts[:k])
+		w, what := d.weighLatin(parts[:k])
 		after, afterWhy := d.afterLatin(parts, k)
 		total := w + before + after
 		if k == 1 && before == 0 && after < 2 {
 			continue
 		}
-		if labelled && k < len(parts) && !commonEnglish()[parts[k].word] {
+		if labelled && k < len(parts) && !parts[k].is(latinCommon) {
 			total -= 2 // a label speaks of the whole name
 		}
 		if total > best {
-			best, n, why = total, k, joinWhy(beforeWhy, what, afterWhy)
+			best, n = total, k
+			if why = joinWhy(beforeWhy, what, afterWhy); why == "" {
+				why = "capitals"
+			}
 		}
 	}
 	return best, n, why
 }
 
-func joinWhy(parts ...string) string {
-	out := make([]string, 0, len(parts))
-	for _, p := range parts {
-		if p != "" {
-			out = append(out, p)
-		}
-	}
-	if len(out) == 0 {
-		return "capitals"
-	}
-	return strings.Join(out, ", ")
-}
-
 // weighLatin weighs the words of a name by themselves.
-func weighLatin(parts []namePart) (float64, string) {
-	m, common := latinNames(), commonEnglish()
+func (d *doc) weighLatin(parts []namePart) (float64, string) {
 	a, z := parts[0], parts[len(parts)-1]
-	if organisations[z.word] || organisations[a.word] {
+	if a.is(latinOrganisation) || z.is(latinOrganisation) {
 		return -9, ""
-	}
-	w, why := -3.0, ""
-	for _, p := range parts {
-		if p.word == "and" || p.word == "the" || p.word == "of" {
-			return -9, ""
-		}
-		if len(parts) > 2 && common[p.word] && !m.known(p.word) {
-			w -= 2
-		}
 	}
 	if len(parts) == 1 {
 		switch {
-		case isPlaceholder(a.word):
+		case isPlaceholder(d.r[a.start:a.end]):
 			return -9, ""
-		case common[a.word] && m.known(a.word):
+		case a.is(latinCommon) && a.is(latinFirst|latinLast):
 			return -3.2, ""
-		case common[a.word]:
+		case a.is(latinCommon):
 			return -6, ""
-		case m.known(a.word):
+		case a.is(latinFirst | latinLast):
 			return -1.8, "known name"
 		}
 		return -3, ""
 	}
-	if korean := romanName(parts); korean > 0 {
+	w := -3.0
+	for _, p := range parts {
+		if p.is(latinNever) {
+			return -9, ""
+		}
+		if len(parts) > 2 && p.is(latinCommon) && !p.is(latinFirst|latinLast) {
+			w -= 2
+		}
+	}
+	if korean := d.romanName(parts); korean > 0 {
 		return w + korean, "Korean name in Latin letters"
 	}
-	switch {
-	case a.initial:
-		w += 0.3
-	case m.first[a.word] && !common[a.word]:
-		w, why = w+2.6, "first name"
-	case m.first[a.word]:
-		w, why = w+1, "first name"
-	case common[a.word]:
-		w -= 3
-	case romanGiven(a.word) > 0:
-		w, why = w+1.5, "Korean given name"
-	case m.last[a.word]:
-		w += 0.8
-	}
-	switch {
-	case (m.last[z.word] || romanSurnames[z.word]) && !common[z.word]:
-		w += 2
-		why += " and last name"
-	case romanSurnames[z.word]:
-		w += 1.5
-		why += " and Korean last name"
-	case m.last[z.word]:
-		w++
-	case common[z.word]:
-		w -= 3
-	case m.first[z.word]:
-		w += 0.8
-	}
-	return w, why
+	first, firstWhy := d.weighFirst(a)
+	last, lastWhy := weighLast(z)
+	return w + first + last, joinWhy(firstWhy, lastWhy)
 }
 
-// isPlaceholder says whether w stands for a name that was taken out: AAA, OOO, XX.
-func isPlaceholder(w string) bool {
-	return strings.Trim(w, w[:1]) == "" && len(w) < 6
+// weighFirst weighs the first word of a name.
+func (d *doc) weighFirst(a namePart) (float64, string) {
+	switch {
+	case a.initial:
+		return 0.3, ""
+	case a.is(latinFirst) && !a.is(latinCommon):
+		return 2.6, "first name"
+	case a.is(latinFirst):
+		return 1, "first name"
+	case a.is(latinCommon):
+		return -3, ""
+	case romanGiven(d.r[a.start:a.end]) > 0:
+		return 1.5, "Korean given name"
+	case a.is(latinLast):
+		return 0.8, ""
+	}
+	return 0, ""
+}
+
+// weighLast weighs the last word of a name.
+func weighLast(z namePart) (float64, string) {
+	switch {
+	case z.is(latinLast|latinSurname) && !z.is(latinCommon):
+		return 2, "last name"
+	case z.is(latinSurname):
+		return 1.5, "last name"
+	case z.is(latinLast):
+		return 1, ""
+	case z.is(latinCommon):
+		return -3, ""
+	case z.is(latinFirst):
+		return 0.8, ""
+	}
+	return 0, ""
+}
+
+// isPlaceholder says whether r stands for a name that was taken out: AAA, OOO, XX.
+func isPlaceholder(r []rune) bool {
+	for _, c := range r[1:] {
+		if lower(c) != lower(r[0]) {
+			return false
+		}
+	}
+	return len(r) < 6
 }
 
 // romanName weighs Korean names: HONG GILDONG, Hong Gil-dong, Kim Min Su, Gil-dong Hong.
-func romanName(parts []namePart) float64 {
-	first, last := parts[0].word, parts[len(parts)-1].word
-	switch {
-	case len(parts) == 2 && romanSurnames[first] && romanGiven(last) > 0:
-		return 2.5 + float64(romanGiven(last))
-	case len(parts) == 2 && romanSurnames[last] && romanGiven(first) > 0:
-		return 2.5 + float64(romanGiven(first))
-	case len(parts) == 3 && romanSurnames[first] && romanSyllables[parts[1].word] && romanSyllables[last]:
-		return 3
-	case len(parts) == 3 && romanSurnames[last] && romanSyllables[parts[1].word] && romanSyllables[first]:
-		return 2.5
+func (d *doc) romanName(parts []namePart) float64 {
+	a, z := parts[0], parts[len(parts)-1]
+	switch len(parts) {
+	case 2:
+		if a.is(latinSurname) {
+			if n := romanGiven(d.r[z.start:z.end]); n > 0 {
+				return 2.5 + float64(n)
+			}
+		}
+		if z.is(latinSurname) {
+			if n := romanGiven(d.r[a.start:a.end]); n > 0 {
+				return 2.5 + float64(n)
+			}
+		}
+	case 3:
+		switch b := parts[1]; {
+		case a.is(latinSurname) && b.is(latinSyllable) && z.is(latinSyllable):
+			return 3
+		case z.is(latinSurname) && b.is(latinSyllable) && a.is(latinSyllable):
+			return 2.5
+		}
 	}
 	return 0
 }
@@ -226,19 +240,16 @@ func romanName(parts []namePart) float64 {
 // beforeLatin weighs what stands before a name.
 func (d *doc) beforeLatin(start int) (weight float64, why string, labelled bool) {
 	if k := d.label(start); k&kName != 0 {
-		i := d.hitEndingBefore(start)
-		if d.cell(start) != 0 || i >= 0 && d.hasMark(int(d.hits[i].end), start) {
-			return 5, "label", true
+		if h := d.labelHit(start); h == nil || d.hasMark(int(h.end), start) {
+			return 5, whyField, true
 		}
-		return 2.5, "label", true
+		return 2.5, whyLabel, true
 	}
 	p := start
 	for p > 0 && start-p < 4 && (d.cls[p-1] != cDigit && !d.cls[p-1].word() && d.cls[p-1] != cToken) {
 		p--
 	}
-	i := d.hitEndingBefore(p)
-	if i >= 0 && int(d.hits[i].end) == p {
-		h := d.hits[i]
+	if h := d.hitEndingAt(p); h != nil {
 		lines := 0
 		for _, c := range d.cls[p:start] {
 			if c == cNewline {
@@ -263,7 +274,7 @@ func (d *doc) beforeLatin(start int) (weight float64, why string, labelled bool)
 
 // afterLatin weighs what stands behind the first k parts.
 func (d *doc) afterLatin(parts []namePart, k int) (float64, string) {
-	if k < len(parts) && organisations[parts[k].word] {
+	if k < len(parts) && parts[k].is(latinOrganisation) {
 		return -4, ""
 	}
 	p := parts[k-1].end
@@ -280,7 +291,7 @@ func (d *doc) afterLatin(parts []namePart, k int) (float64, string) {
 	for p < parts[k-1].end+2 && (d.at(p) == ',' || d.class(p) == cSpace) {
 		p++
 	}
-	if q := d.credentialEnd(p); q > p && credentials[lowerString(d.r[p:q])] {
+	if q := d.credentialEnd(p); q > p && props(d.r[p:q])&latinCredential != 0 {
 		return 3, "credentials"
 	}
 	if d.class(p) == cHangul && p > parts[k-1].end {
@@ -311,24 +322,30 @@ func (d *doc) credentialEnd(p int) int {
 	return q
 }
 
-// lowerCaseNames finds "name: john smith": only behind a label with a mark, and
-// only known names.
+// lowerCaseNames finds "name: john smith" and "dr okafor": only behind a label
+// or a title, and only known names.
 func (d *doc) lowerCaseNames(rec *recogniser) {
-	m := latinNames()
 	for _, h := range d.hits {
-		if h.kind&kName == 0 {
+		if h.kind&(kName|kTitle) == 0 {
 			continue
 		}
 		p := d.skipFieldMarks(int(h.end))
-		if d.class(p) != cLower || p == int(h.end) {
+		if p == int(h.end) || d.class(p) != cLower {
 			continue
 		}
 		q := d.wordAt(p)
-		if !m.first[lowerString(d.r[p:q])] || d.class(q) != cSpace {
+		first := props(d.r[p:q])
+		if h.kind&kTitle != 0 {
+			if h.end-h.start <= 4 && first&latinLast != 0 && first&latinCommon == 0 && !d.class(q).word() {
+				d.add(rec, p, q, 0.75, "title, last name")
+			}
+			continue
+		}
+		if first&latinFirst == 0 || d.class(q) != cSpace {
 			continue
 		}
 		if z := d.wordAt(q + 1); z > q+1 && d.class(z) != cDigit {
-			if last := lowerString(d.r[q+1 : z]); m.last[last] || romanSurnames[last] || !commonEnglish()[last] && !commonEnglish()[lowerString(d.r[p:q])] {
+			if last := props(d.r[q+1 : z]); last&(latinLast|latinSurname) != 0 || (first|last)&latinCommon == 0 {
 				d.add(rec, p, z, 0.9, "label, first and last name")
 			}
 		}

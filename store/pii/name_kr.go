@@ -50,111 +50,116 @@ type koreanName struct {
 	evidence   string
 }
 
+// prior is what speaks against a name before anything is known.
+const prior = -4
+
+// most is the most that what stands around a name can weigh.
+const most = 11
+
 // bestName returns the best reading of the word r[start:end].
 func (d *doc) bestName(m *nameModel, start, end int) koreanName {
-	best := koreanName{weight: -100}
-	r := d.r[start:end]
-	if len(r) < 2 {
-		return best
+	x := nameReader{d: d, m: m, start: start, r: d.r[start:end], best: koreanName{weight: -100}}
+	if len(x.r) < 2 || d.class(start-1) == cDigit {
+		return x.best
 	}
-	surname := float64(m.surname[r[0]-hangulBase])
-	compound := m.compound[[2]rune{r[0], r[1]}]
-	if surname == 0 && !compound {
-		return best
-	}
-	if d.class(start-1) == cDigit {
-		return best
-	}
-	penalty := m.wordPenalty(r)
-	around := contextOf{d: d, start: start}
-	try := func(n int, weight float64) {
-		if n > len(r) {
-			return
-		}
-		t := tailOf(r[n:], hasCoda(r[n-1]))
-		if !t.ok || weight+t.weight < -8 {
-			return
-		}
-		w, why := around.weigh(start+n, len(r) == n)
-		if n == 2 && why != whyField && why != whyLabel && (!m.single[r[1]] || t.weight < 3 && why == "") {
-			return
-		}
-		if strings.HasPrefix(why, whyField) { // the value of a field carries no particle
-			if n == len(r) && r[n-1] == '이' {
-				w += 1.5
-			} else if n < len(r) && t.weight < 1 {
-				w -= 1.5
-			}
-		}
-		total := weight + t.weight + w - penalty - 4
-		if total > best.weight {
-			best = koreanName{start, start + n, total, joinEvidence(t.evidence, why, weight)}
-		}
-	}
+	surname := float64(m.surname[x.r[0]-hangulBase])
 	if surname != 0 {
-		if len(r) >= 3 {
-			try(3, surname+m.weight(r[1], r[2]))
+		if len(x.r) >= 3 {
+			x.try(3, surname+m.weight(x.r[1], x.r[2]))
 		}
-		if m.single[r[1]] {
-			try(2, surname-1.5)
+		if m.single[x.r[1]-hangulBase] {
+			x.try(2, surname-1.5)
 		} else {
-			try(2, surname-3.5)
-		}
-		if len(r) >= 4 && !compound {
-			try(4, surname-3)
+			x.try(2, surname-3.5)
 		}
 	}
-	if compound {
-		if len(r) >= 4 {
-			try(4, 2+m.weight(r[2], r[3]))
-		}
-		if len(r) >= 3 && m.single[r[2]] {
-			try(3, 0.5)
-		}
+	if len(x.r) < 3 {
+		return x.best
 	}
-	return best
+	if m.isCompound(x.r) {
+		if len(x.r) >= 4 {
+			x.try(4, 2+m.weight(x.r[2], x.r[3]))
+		}
+		if m.single[x.r[2]-hangulBase] {
+			x.try(3, 0.5)
+		}
+	} else if surname != 0 && len(x.r) >= 4 {
+		x.try(4, surname-3)
+	}
+	return x.best
 }
 
-func joinEvidence(tail, around string, weight float64) string {
-	parts := make([]string, 0, 3)
-	for _, s := range [...]string{around, tail} {
-		if s != "" {
-			parts = append(parts, s)
+// nameReader tries the lengths that a name can have in a word.
+type nameReader struct {
+	d       *doc
+	m       *nameModel
+	start   int
+	r       []rune
+	best    koreanName
+	before  float64 // weight of what stands before, once known
+	why     string
+	known   bool
+	penalty float64 // for the ordinary word that r begins with
+}
+
+// try weighs the first n runes as a name; given is the weight of its syllables.
+func (x *nameReader) try(n int, given float64) {
+	t := tailOf(x.r[n:], hasCoda(x.r[n-1]))
+	if !t.ok || given+t.weight+prior+most < max(x.best.weight, -2) {
+		return
+	}
+	if !x.known {
+		x.before, x.why = x.d.beforeName(x.start)
+		x.penalty = max(x.m.wordPenalty(x.r), x.d.labelPenalty(x.start))
+		x.known = true
+	}
+	after, afterWhy := x.d.afterName(x.start+n, n == len(x.r))
+	if n == 2 && x.why != whyField && x.why != whyLabel && (!x.m.single[x.r[1]-hangulBase] || t.weight < 3 && x.why == "" && afterWhy == "") {
+		return
+	}
+	w := given + t.weight + x.before + after - x.penalty + prior
+	if x.why == whyField { // the value of a field carries no particle
+		if n == len(x.r) && x.r[n-1] == '이' {
+			w += 1.5
+		} else if n < len(x.r) && t.weight < 1 {
+			w -= 1.5
 		}
 	}
-	if weight > 3 {
-		parts = append(parts, "usual name")
+	if w > x.best.weight {
+		usual := ""
+		if given > 3 {
+			usual = "usual name"
+		}
+		why := joinWhy(x.why, afterWhy, t.evidence, usual)
+		if why == "" {
+			why = "surname and given name"
+		}
+		x.best = koreanName{x.start, x.start + n, w, why}
 	}
-	if len(parts) == 0 {
-		return "surname and given name"
-	}
-	return strings.Join(parts, ", ")
 }
 
-// contextOf weighs what stands around a name that begins at start.
-type contextOf struct {
-	d          *doc
-	start      int
-	done       bool
-	before     float64
-	beforeWhat string
+// labelPenalty is how much speaks against a name because a label of three or
+// more syllables stands there itself: 매수자, 손자녀.
+func (d *doc) labelPenalty(start int) float64 {
+	if d.flag[start]&flagHitStart == 0 {
+		return 0
+	}
+	if h, ok := d.after(start, 0, kLabels|kDistrict); ok && h.end-h.start >= 3 {
+		return 6
+	}
+	return 0
 }
 
-// weigh returns the weight of the context of a name that ends at end; bare says
-// that nothing hangs on it.
-func (c *contextOf) weigh(end int, bare bool) (float64, string) {
-	if !c.done {
-		c.before, c.beforeWhat = c.d.beforeName(c.start)
-		c.done = true
+// joinWhy joins pieces of evidence.
+func joinWhy(parts ...string) string {
+	out := ""
+	for _, p := range parts {
+		if p != "" && out != "" {
+			out += ", "
+		}
+		out += p
 	}
-	after, what := c.d.afterName(end, bare)
-	switch {
-	case c.beforeWhat == "":
-		return c.before + after, what
-	case what == "":
-		return c.before + after, c.beforeWhat
-	}
-	return c.before + after, c.beforeWhat + ", " + what
+	return out
 }
 
 // What stands before a name: the label of a field with a colon or in a table,
@@ -166,8 +171,9 @@ const (
 
 // beforeName weighs what stands before a name.
 func (d *doc) beforeName(start int) (float64, string) {
-	if k := d.label(start); k&kName != 0 && !d.objectBefore(start) {
-		if i := d.hitEndingBefore(start); d.cell(start) != 0 || i >= 0 && d.hasMark(int(d.hits[i].end), start) {
+	label := d.label(start)
+	if label&kName != 0 && !d.objectBefore(start) {
+		if h := d.labelHit(start); h == nil || d.hasMark(int(h.end), start) {
 			return 6.5, whyField
 		}
 		return 4.5, whyLabel
@@ -176,14 +182,17 @@ func (d *doc) beforeName(start int) (float64, string) {
 	for p > 0 && start-p < 3 && (d.cls[p-1] == cSpace || d.r[p-1] == ':' || d.r[p-1] == '(' || d.r[p-1] == '"' || d.r[p-1] == '\'' || d.r[p-1] == '[' || d.r[p-1] == '-' || d.r[p-1] == '·') {
 		p--
 	}
-	if i := d.hitEndingBefore(p); i >= 0 && int(d.hits[i].end) == p && d.hits[i].kind&(kRole|kName) != 0 {
-		h := d.hits[i]
+	if h := d.hitEndingAt(p); h != nil && h.kind&(kRole|kName) != 0 {
 		if d.class(int(h.start)-1) != cHangul || h.end-h.start > 2 {
 			return 4, "role"
 		}
 	}
-	if d.label(start)&kRole != 0 { // "의뢰인은 …"
+	if label&kRole != 0 { // "의뢰인은 …"
 		return 2.5, "role"
+	}
+	// "저 …인데요".
+	if p < start && (d.at(p-1) == '저' || d.at(p-1) == '전') && !d.class(p-2).word() {
+		return 2, "introduction"
 	}
 	// Relations of one syllable, behind a comma or at the start: ", 모 조은지".
 	if p < start && d.class(p-1) == cHangul && !d.class(p-2).word() && strings.ContainsRune("부모자처망녀", d.r[p-1]) {
@@ -194,11 +203,11 @@ func (d *doc) beforeName(start int) (float64, string) {
 
 // objectBefore says whether the label before a name is an object: "이름을 지정해".
 func (d *doc) objectBefore(start int) bool {
-	i := d.hitEndingBefore(start)
-	if i < 0 {
+	h := d.labelHit(start)
+	if h == nil {
 		return false
 	}
-	r := d.at(int(d.hits[i].end))
+	r := d.at(int(h.end))
 	return r == '을' || r == '를'
 }
 
@@ -252,6 +261,11 @@ func (d *doc) afterName(end int, bare bool) (float64, string) {
 		}
 		if d.hasPrefix(p, "씨") && q-p < 5 {
 			return 4, "form of address"
+		}
+		for _, w := range [...]string{"명의", "명의의", "본인", "소유", "소유의"} {
+			if d.hasPrefix(p, w) && q-p == len([]rune(w)) {
+				return 2, "word of ownership"
+			}
 		}
 		for _, w := range [...]string{"올림", "드림", "배상", "귀하", "귀중", "앞"} {
 			if d.hasPrefix(p, w) && q-p == len([]rune(w)) {
@@ -320,7 +334,7 @@ func (d *doc) afterParenthesis(p int) (float64, string) {
 // spacedName reads "홍 길 동" or "홍 길동" behind the label of a name.
 func (d *doc) spacedName(m *nameModel, i int) (end int, ok bool) {
 	w := d.words[i]
-	if w.end-w.start != 1 && !(w.end-w.start == 2 && m.compound[[2]rune{d.r[w.start], d.r[w.start+1]}]) {
+	if w.end-w.start != 1 && !(w.end-w.start == 2 && m.isCompound(d.r[w.start:w.end])) {
 		return 0, false
 	}
 	if w.end-w.start == 1 && m.surname[d.r[w.start]-hangulBase] == 0 || i+1 >= len(d.words) {
@@ -362,15 +376,15 @@ func (d *doc) blanksOnly(from, to int32) bool {
 // hitInside returns where the label of a name or a role ends inside of word w,
 // so that a name may begin there, or 0.
 func (d *doc) hitInside(w word) int {
+	if w.end-w.start < 4 || d.flag[w.start]&flagHitStart == 0 {
+		return 0
+	}
 	i := d.hitEndingBefore(int(w.end) - 2)
 	if i < 0 {
 		return 0
 	}
 	h := d.hits[i]
-	if rest := d.slice(int(h.end), int(w.end)); neutral[rest] || personal[rest] || titles[rest] {
-		return 0
-	}
-	if h.start != w.start || h.end-h.start < 2 || h.kind&(kName|kRole) == 0 {
+	if h.start != w.start || h.end-h.start < 2 || h.kind&(kName|kRole) == 0 || tailKindOf(d.r[h.end:w.end]) != 0 {
 		return 0
 	}
 	return int(h.end)

@@ -15,27 +15,66 @@ const (
 // how likely each syllable is in a given name.
 type nameModel struct {
 	surname  [hangulCount]float32 // weight of a surname of one syllable; 0: none
-	compound map[[2]rune]bool     // surnames of two syllables
+	compound runeSet              // surnames of two syllables
+	starts   [hangulCount]bool    // first syllables of those
 	first    [hangulCount]float32 // log odds of a syllable as the first and as the
 	second   [hangulCount]float32 // second of a given name
-	given    map[[2]rune]bool     // given names
-	single   map[rune]bool        // given names of one syllable
-	words    map[string]bool      // words that look like names, of two to four syllables
+	given    *pairSet             // given names of two syllables
+	single   [hangulCount]bool    // given names of one syllable
+	words    runeSet              // words that look like names, of two to five syllables
+}
+
+// pairSet is a set of pairs of syllables: a matrix over those that occur.
+type pairSet struct {
+	row, col [hangulCount]uint16 // numbers of syllables as first and as second; 0: none
+	matrix   [][]bool
+}
+
+func newPairSet(pairs [][2]rune) *pairSet {
+	s := &pairSet{}
+	var rows, cols uint16
+	for _, p := range pairs {
+		if a := &s.row[p[0]-hangulBase]; *a == 0 {
+			rows++
+			*a = rows
+		}
+		if b := &s.col[p[1]-hangulBase]; *b == 0 {
+			cols++
+			*b = cols
+		}
+	}
+	s.matrix = make([][]bool, rows+1)
+	for i := range s.matrix {
+		s.matrix[i] = make([]bool, cols+1)
+	}
+	for _, p := range pairs {
+		s.matrix[s.row[p[0]-hangulBase]][s.col[p[1]-hangulBase]] = true
+	}
+	return s
+}
+
+func (s *pairSet) has(a, b rune) bool {
+	return s.matrix[s.row[a-hangulBase]][s.col[b-hangulBase]]
+}
+
+// isCompound says whether r begins with a surname of two syllables.
+func (m *nameModel) isCompound(r []rune) bool {
+	return m.starts[r[0]-hangulBase] && m.compound.has(r[:2])
 }
 
 // Weights of surnames, by how common they are.
 var surnameTiers = map[string]float32{"1": 1, "2": -0.4, "3": -2.2}
 
 var koreanNames = sync.OnceValue(func() *nameModel {
-	m := &nameModel{
-		compound: map[[2]rune]bool{}, given: map[[2]rune]bool{}, single: map[rune]bool{}, words: map[string]bool{},
-	}
+	m := &nameModel{compound: runeSet{}, words: runeSet{}}
+	var given [][2]rune
 	for _, line := range dataLines("surnames_kr.txt") {
 		tier, list, _ := strings.Cut(line, ":")
 		for _, s := range strings.Fields(list) {
 			r := []rune(s)
 			if len(r) == 2 {
-				m.compound[[2]rune{r[0], r[1]}] = true
+				m.compound.add(s)
+				m.starts[r[0]-hangulBase] = true
 			} else if i := r[0] - hangulBase; m.surname[i] == 0 {
 				m.surname[i] = surnameTiers[tier]
 			}
@@ -60,18 +99,19 @@ var koreanNames = sync.OnceValue(func() *nameModel {
 	for _, line := range dataLines("given_kr.txt") {
 		for _, g := range strings.Fields(line) {
 			if r := []rune(g); len(r) == 2 {
-				m.given[[2]rune{r[0], r[1]}] = true
+				given = append(given, [2]rune{r[0], r[1]})
 			} else if len(r) == 1 {
-				m.single[r[0]] = true
+				m.single[r[0]-hangulBase] = true
 			}
 		}
 	}
 	for _, r := range "준민솔별산찬율건현훈진욱웅혁철석호결봄린윤은빈선숙용한원혜희정수연영경미란옥" {
-		m.single[r] = true
+		m.single[r-hangulBase] = true
 	}
+	m.given = newPairSet(given)
 	for _, line := range dataLines("words_kr.txt") {
 		for _, w := range strings.Fields(line) {
-			m.words[w] = true
+			m.words.add(w)
 		}
 	}
 	return m
@@ -81,7 +121,7 @@ var koreanNames = sync.OnceValue(func() *nameModel {
 func (m *nameModel) weight(a, b rune) float64 {
 	w := 0.8 * float64(m.first[a-hangulBase]+m.second[b-hangulBase])
 	w = max(-5, min(w, 4.5))
-	if m.given[[2]rune{a, b}] {
+	if m.given.has(a, b) {
 		w = max(w, 2.5) + 1
 	}
 	if b == '이' { // more often the particle
@@ -94,13 +134,13 @@ func (m *nameModel) weight(a, b rune) float64 {
 // like an ordinary word.
 func (m *nameModel) wordPenalty(r []rune) float64 {
 	for n := min(len(r), 5); n >= 2; n-- {
-		if m.words[string(r[:n])] {
+		if m.words.has(r[:n]) {
 			switch {
 			case n >= 3:
 				return 6
 			case len(r) >= 3 && strings.ContainsRune(wordEndings, r[2]) && !(len(r) == 4 && r[2] == '하' && strings.ContainsRune("의를가와", r[3])):
 				return 2.5
-			case len(r) >= 3 && m.given[[2]rune{r[1], r[2]}] && m.surname[r[0]-hangulBase] > 0:
+			case len(r) >= 3 && m.given.has(r[1], r[2]) && m.surname[r[0]-hangulBase] > 0:
 				return 0.5
 			case len(r) == 3:
 				return 1
@@ -122,82 +162,111 @@ type tail struct {
 	evidence string
 }
 
-// Particles that only persons take, and those that everything takes. A name
-// that ends in a consonant may carry 이 before a particle: 길동이가.
-var (
-	personal = wordSet(`에게 에게서 에게는 에게도 에게만 에게로 한테 한테서 한테는 한테도 한테만 께 께서 께서는 께서도 께서만 이한테 이한테서 이에게
-		이에게서 이가 이는 이를 이의 이와 이도 이랑 이네 이랑은 한테로 께로 님께`)
-	neutral = wordSet(`은 는 이 가 을 를 의 와 과 도 만 으로 로 로서 으로서 로부터 으로부터 이나 나 하고 랑 보다 처럼 까지 부터 이며 며 이고 고
-		이라고 라고 이라는 라는 이란 란 이라 라 입니다 이다 이에요 예요 이예요 이었다 였다 이었고 였고 이었으며 였으며 이자 인 인데 이던 뿐 마저 조차
-		밖에 에 및 외 등 측 이라며 라며 이랑 입니다만 이니 니 이죠 죠 이요 요 만이 만을 만은 과의 와의 과는 와는 으로는 로는 이었습니다 였습니다 이십니다
-		까지도 이라서 라서 이나마 이든 든 이라도 라도 아 야 이야 네`)
-	// Endings with which people introduce themselves, and much else.
-	introduces = wordSet("입니다 이에요 예요 이예요 이라고 라고 입니다만 이요 이고요 인데요")
-	// Titles and forms of address behind a name.
-	titles = wordSet(`씨 님 군 양 선생 선생님 교수 교수님 원장 원장님 부원장 병원장 과장 과장님 부장 부장님 차장 차장님 대리 대리님 사원 주임 주임님 팀장
-		팀장님 실장 실장님 국장 국장님 본부장 사장 사장님 부사장 대표 대표님 대표이사 이사 이사님 전무 전무님 상무 상무님 회장 회장님 부회장 의원 의원님 장관
-		차관 판사 판사님 부장판사 검사 검사님 부장검사 변호사 변호사님 변호인 법무사 세무사 회계사 노무사 변리사 의사 의사선생님 한의사 치과의사 간호사 간호사님
-		수간호사 약사 약사님 전공의 전문의 레지던트 인턴 박사 박사님 교사 강사 강사님 코치 감독 감독님 선수 기자 기자님 작가 작가님 배우 가수 목사 목사님 신부님
-		스님 수녀님 경위 경감 경정 경사 경장 순경 형사 소방관 소방사 대위 소령 중령 대령 병장 상병 일병 이병 하사 중사 상사 학생 환자 환자분 환자님 어르신
-		할머니 할아버지 고객 고객님 회원 회원님 여사 여사님 부인 아버님 어머님 보호자 보호자님 보호자분 피고인 피의자 증인 주무관 주무관님 사무관 서기관 위원 위원님
-		위원장 위원장님 연구원 연구원님 센터장 센터장님 지점장 지점장님 소장 소장님 총무 반장 반장님 이장 통장 조교 조교님 총장 총장님 학장 학장님 교장 교장선생님
-		교감 담임 아저씨 아줌마 아주머니 형 누나 언니 오빠 이모 삼촌 엄마 아빠 어머니 아버지 매니저 매니저님 디자이너 상담사 상담원 치료사 물리치료사 방사선사
-		임상병리사 영양사 사회복지사 요양보호사 간병인 기사 기사님 씨네 부부 모녀 부자 가족`)
-	// Forms of address that make a name of what stands before them, whatever it is.
-	vocatives = wordSet("씨 님")
+// tailKind says what a particle or title is.
+type tailKind uint8
+
+const (
+	tailPersonal   tailKind = 1 << iota // a particle that only persons take
+	tailNeutral                         // a particle that everything takes
+	tailIntroduces                      // an ending with which people introduce themselves
+	tailTitle                           // a title
+	tailVocative                        // a form of address
+	tailWeak                            // a title that is also the end of other words
 )
 
-func wordSet(list string) map[string]bool {
-	m := make(map[string]bool)
-	for _, w := range strings.Fields(list) {
-		m[w] = true
+// tailLists are the particles and titles. A name that ends in a consonant may
+// carry 이 before a particle: 길동이가.
+var tailLists = map[tailKind]string{
+	tailPersonal: `에게 에게서 에게는 에게도 에게만 에게로 한테 한테서 한테는 한테도 한테만 께 께서 께서는 께서도 께서만 이한테 이한테서
+		이에게 이에게서 이가 이는 이를 이의 이와 이도 이랑 이네 이랑은 한테로 께로 님께`,
+	tailNeutral: `은 는 이 가 을 를 의 와 과 도 만 으로 로 로서 으로서 로부터 으로부터 이나 나 하고 랑 보다 처럼 까지 부터 이며 며 이고 고 이라는
+		라는 이란 란 이라 라 이다 이었다 였다 이었고 였고 이었으며 였으며 이자 인 인데 이던 뿐 마저 조차 밖에 에 및 외 등 측 이라며 라며 이니 니 이죠 죠
+		만이 만을 만은 과의 와의 과는 와는 으로는 로는 이었습니다 였습니다 이십니다 까지도 이라서 라서 이나마 이든 든 이라도 라도 야 이야 네`,
+	tailIntroduces: "입니다 이에요 예요 이예요 이라고 라고 입니다만 이요 이고요 인데요 요 이라고요 라고요 아",
+	tailTitle: `선생 선생님 교수 교수님 원장 원장님 부원장 병원장 과장 과장님 부장 부장님 차장님 대리 대리님 사원 주임 주임님 팀장 팀장님 실장 실장님
+		국장 국장님 본부장 사장 사장님 부사장 대표 대표님 대표이사 이사 이사님 전무 전무님 상무 상무님 회장 회장님 부회장 의원 의원님 장관 차관 판사 판사님
+		부장판사 검사 검사님 부장검사 변호사 변호사님 변호인 법무사 세무사 회계사 노무사 변리사 의사 의사선생님 한의사 치과의사 간호사 간호사님 수간호사 약사
+		약사님 전공의 전문의 레지던트 인턴 박사 박사님 교사 강사 강사님 코치 감독 감독님 선수 기자님 작가 작가님 배우 가수 목사 목사님 신부님 스님 수녀님 경위
+		경감 경정 경사 경장 순경 형사 소방관 소방사 대위 소령 중령 대령 병장 상병 일병 이병 하사 중사 상사 학생 환자 환자분 환자님 어르신 할머니 할아버지 고객
+		고객님 회원 회원님 여사 여사님 부인 아버님 어머님 보호자 보호자님 보호자분 피고인 피의자 증인 주무관 주무관님 사무관 서기관 위원 위원님 위원장 위원장님
+		연구원 연구원님 센터장 센터장님 지점장 지점장님 소장 소장님 총무 반장 반장님 이장 통장 조교 조교님 총장 총장님 학장 학장님 교장 교장선생님 교감 담임 책임 책임님 선임 선임님
+		수석 수석님 파트장 파트장님 그룹장 매니저 담당 담당님 담당자 담당자님 어린이 아동 아기 산모 산모님 수급자 승객 승객님 신랑 신부 프로 프로님 차장님 보호자께서
+		아저씨 아줌마 아주머니 누나 언니 오빠 이모 삼촌 엄마 아빠 어머니 아버지 매니저 매니저님 디자이너 상담사 상담원 치료사 물리치료사 방사선사 임상병리사
+		영양사 사회복지사 요양보호사 간병인 기사 기사님 씨네 부부 모녀 부자 가족`,
+	tailVocative: "씨 님",
+	tailWeak:     "군 양 형 차장 기자",
+}
+
+// tailTable looks the lists up.
+type tailTable struct {
+	kinds  map[runeKey]tailKind
+	starts [hangulCount]bool // first syllables of all of them
+}
+
+var tails = sync.OnceValue(func() *tailTable {
+	t := &tailTable{kinds: make(map[runeKey]tailKind)}
+	for kind, list := range tailLists {
+		for w := range strings.FieldsSeq(list) {
+			r := []rune(w)
+			if k, ok := keyOf(r); ok {
+				t.kinds[k] |= kind
+				t.starts[r[0]-hangulBase] = true
+			}
+		}
 	}
-	return m
+	return t
+})
+
+// tailKindOf returns what r is.
+func tailKindOf(r []rune) tailKind {
+	k, ok := keyOf(r)
+	if !ok {
+		return 0
+	}
+	return tails().kinds[k]
 }
 
 // tailOf judges r, the rest of the word behind a name; coda says whether the
 // name ends in a consonant.
 func tailOf(r []rune, coda bool) tail {
-	if len(r) == 0 {
+	switch {
+	case len(r) == 0:
 		return tail{ok: true}
-	}
-	if len(r) > 9 {
+	case len(r) > 9 || !tails().starts[r[0]-hangulBase]:
 		return tail{}
 	}
-	s := string(r)
-	if personal[s] {
-		if s[:len("이")] == "이" && !coda {
+	k := tailKindOf(r)
+	switch {
+	case k&tailPersonal != 0:
+		if r[0] == '이' && !coda {
 			return tail{}
 		}
 		return tail{true, 2.5, "particle of persons"}
-	}
-	if introduces[s] && agrees(r, coda) {
+	case k&tailIntroduces != 0 && agrees(r, coda):
 		return tail{true, 1, "introduction"}
-	}
-	if neutral[s] {
+	case k&(tailNeutral|tailIntroduces) != 0:
 		if agrees(r, coda) {
 			return tail{true, 0.3, ""}
 		}
 		return tail{true, -2, ""}
 	}
 	for n := min(len(r), 6); n >= 1; n-- {
-		if t := string(r[:n]); titles[t] {
-			rest := string(r[n:])
-			if rest != "" && !neutral[rest] && !personal[rest] {
-				continue
-			}
-			switch {
-			case t == "님" && !coda: // 아님
-				return tail{true, 3.5, "form of address"}
-			case vocatives[t]:
-				return tail{true, 5, "form of address"}
-			case t == "차장" || t == "기자": // 주차장, 대기자
-				return tail{true, 1, "title"}
-			case n == 1: // 군, 양, 형: also parts of words
-				return tail{true, 0.5, "title"}
-			}
-			return tail{true, 4, "title"}
+		k := tailKindOf(r[:n])
+		if k&(tailTitle|tailVocative|tailWeak) == 0 {
+			continue
 		}
+		if n < len(r) && tailKindOf(r[n:])&(tailPersonal|tailNeutral|tailIntroduces) == 0 {
+			continue
+		}
+		switch {
+		case k&tailVocative != 0 && r[0] == '님' && !coda: // 아님
+			return tail{true, 3.5, "form of address"}
+		case k&tailVocative != 0:
+			return tail{true, 5, "form of address"}
+		case k&tailWeak != 0: // also parts of words: 주차장, 대기자
+			return tail{true, 0.8, "title"}
+		}
+		return tail{true, 4, "title"}
 	}
 	return tail{}
 }

@@ -69,8 +69,8 @@ func (d *doc) addPhone(rec *recogniser, from, start, end int, score float64, why
 func (d *doc) phoneBorder(start int) bool {
 	switch c := d.class(start - 1); {
 	case c.latin(): // "T010-…", "tel02…"
-		h := d.hitEndingBefore(start)
-		return !d.class(start-2).word() || h >= 0 && int(d.hits[h].end) == start && d.hits[h].kind&kPhone != 0
+		h := d.hitEndingAt(start)
+		return !d.class(start-2).word() || h != nil && h.kind&kPhone != 0
 	case d.at(start-1) == '-' || d.at(start-1) == '.':
 		return d.class(start-2) != cDigit
 	}

@@ -24,6 +24,7 @@ func (d *doc) scan() {
 	d.splitGroups()
 	lexicon().scan(d)
 	d.scanTables()
+	d.scanContext()
 	d.scanDates()
 }
 

@@ -25,6 +25,7 @@ func (d *doc) scanTables() {
 	var header [maxColumns]kind
 	columns := 0
 	var mark rune
+	hits := 0
 	for start := 0; start < len(d.r); {
 		end := start
 		for end < len(d.r) && d.cls[end] != cNewline {
@@ -39,7 +40,10 @@ func (d *doc) scanTables() {
 				columns = 0
 			}
 		}
-		if columns == 0 && end-start < 400 {
+		for hits < len(d.hits) && int(d.hits[hits].start) < start {
+			hits++
+		}
+		if columns == 0 && end-start < 400 && hits < len(d.hits) && int(d.hits[hits].start) < end && d.bareBefore(start, int(d.hits[hits].start)) {
 			for _, m := range [...]rune{',', '\t', '|', ';'} {
 				labels := 0
 				var kinds [maxColumns]kind
@@ -57,6 +61,12 @@ func (d *doc) scanTables() {
 		}
 		start = end + 1
 	}
+}
+
+// bareBefore says whether only blanks, bars and quotes stand in r[from:to], or
+// one field, such as a number, before the first label.
+func (d *doc) bareBefore(from, to int) bool {
+	return to-from < 24
 }
 
 // fields calls each with the fields of the line r[start:end], without blanks

@@ -53,7 +53,7 @@ type Appliance struct {
 }
 
 // New opens the data directory and the listeners, and resumes the jobs that
-// were under way. Run serves. Close the Appliance if New succeeded. The error
+// were under way, unless Config.Idle is set. Run serves. Close the Appliance if New succeeded. The error
 // wraps store.ErrInUse when another process has the data directory.
 func New(c Config) (*Appliance, error) {
 	if err := c.validate(); err != nil {
@@ -103,6 +103,9 @@ func (a *Appliance) start() error {
 	}
 	if _, err := a.st.PurgeAnswers(time.Now().Add(-answerAge)); err != nil {
 		return err
+	}
+	if c.Idle {
+		return nil
 	}
 	return a.jobs.Start()
 }

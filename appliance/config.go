@@ -28,6 +28,9 @@ type Config struct {
 	Engine engine.Options
 	// Threads of the trainer; 0: all cores.
 	Threads int
+	// Idle leaves jobs where they are: for commands that end soon. They can be
+	// looked at, created and cancelled.
+	Idle bool
 	// LiteralMultiplier takes a learning_rate_multiplier of 2e-5 at its word;
 	// otherwise it is taken for a learning rate, and replaced with a warning.
 	LiteralMultiplier bool

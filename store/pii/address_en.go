@@ -85,6 +85,7 @@ func (d *doc) wordAt(p int) int {
 	for q < len(d.r) && q-p < 24 && (d.cls[q].latin() || (d.r[q] == '\'' || d.r[q] == '-') && q > p && d.class(q+1).latin()) {
 		q++
 	}
+	d.steps += q - p
 	return q
 }
 
@@ -313,58 +314,76 @@ var romanParts = []string{"-ro", "-gil", "-daero", "-dong", "-gu", "-si", "-gun"
 
 // romanAddress reads "101-1203, 12, Teheran-ro 4-gil, Gangnam-gu, Seoul 06234".
 func (d *doc) romanAddress(start int) (end int, score float64, why string) {
-	p, parts := start, 0
+	parts := 0
 	end = start
-	for p < len(d.r) && p-start < 120 {
+	for p := start; p < len(d.r) && p-start < 120; {
 		q := p
-		for q < len(d.r) && (d.cls[q].word() && d.cls[q] != cHangul || (d.r[q] == '-' || d.r[q] == '\'') && q > p) {
+		for q < len(d.r) && q-p < maxLatinWord && (d.cls[q].latin() || d.cls[q] == cDigit || (d.r[q] == '-' || d.r[q] == '\'') && q > p) {
 			q++
 		}
-		if q == p {
+		d.steps += q - p
+		var ok, counts bool
+		if ok, counts = d.romanPart(p, q, parts); !ok {
 			break
 		}
-		word := lowerString(d.r[p:q])
-		part := false
-		for _, s := range romanParts {
-			part = part || strings.HasSuffix(word, s) && len(word) > len(s)
-		}
-		switch {
-		case part:
+		if counts {
 			parts++
-			end = q
-		case d.cls[p] == cDigit && (q-p <= 5 || strings.Contains(word, "-")):
-			if parts > 0 && q-p == 5 {
-				end = q
-			}
-		case parts > 0 && romanCity(word):
-			parts++
-			end = q
-		case word == "korea" && parts > 1, (word == "republic" || word == "of" || word == "south") && parts > 1:
-			if word == "korea" {
-				end = q
-			}
-		default:
-			goto done
 		}
-		p = q
-		for p < q+2 && (d.class(p) == cSpace || d.at(p) == ',') {
-			p++
+		if counts || parts > 0 && (q-p == 5 && d.cls[p] == cDigit || d.cls[p].latin()) {
+			end = q
+		}
+		for p = q; p < q+2 && (d.class(p) == cSpace || d.at(p) == ','); p++ {
 		}
 		if p == q {
 			break
 		}
 	}
-done:
 	if parts < 2 {
 		return 0, 0, ""
 	}
 	return end, 0.9, "parts of a Korean address in Latin letters"
 }
 
-func romanCity(w string) bool {
-	switch w {
+// romanPart judges r[p:q]: ok says whether it can stand in an address behind so
+// many parts, counts whether it is a part itself.
+func (d *doc) romanPart(p, q, parts int) (ok, counts bool) {
+	if p == q {
+		return false, false
+	}
+	if d.cls[p] == cDigit {
+		if q-p <= 5 && !d.hasLatin(p, q) {
+			return true, false
+		}
+		return d.hasRomanSuffix(p, q) || !d.hasLatin(p, q), d.hasRomanSuffix(p, q)
+	}
+	if d.hasRomanSuffix(p, q) {
+		return true, true
+	}
+	var buf [4 * maxLatinWord]byte
+	switch string(lowerBytes(buf[:0], d.r[p:q])) {
 	case "seoul", "busan", "daegu", "incheon", "gwangju", "daejeon", "ulsan", "sejong", "suwon", "seongnam", "jeju":
-		return true
+		return parts > 0, parts > 0
+	case "korea", "republic", "of", "south":
+		return parts > 1, false
+	}
+	return false, false
+}
+
+func (d *doc) hasLatin(p, q int) bool {
+	for ; p < q; p++ {
+		if d.cls[p].latin() {
+			return true
+		}
+	}
+	return false
+}
+
+// hasRomanSuffix says whether r[p:q] ends in "-ro", "-gu" or the like.
+func (d *doc) hasRomanSuffix(p, q int) bool {
+	for _, s := range romanParts {
+		if at := q - len(s); at > p && d.hasPrefix(at, s) {
+			return true
+		}
 	}
 	return false
 }

@@ -1,27 +1,90 @@
 package pii
 
-import "unicode"
+import (
+	"strings"
+	"unicode"
+)
 
-// allowList holds the values that stay, folded.
+// allowList holds the values that stay.
 type allowList struct {
-	values map[string]bool
+	values  map[string]bool // folded
+	phrases *automaton      // as written, to find what lies inside of an allowed phrase
 }
 
+// newAllowList returns nil if values holds nothing.
 func newAllowList(values []string) *allowList {
 	a := &allowList{values: make(map[string]bool, len(values))}
+	phrases := make(map[string]kind)
 	for _, v := range values {
-		d := newDoc(v)
+		d := newDoc(strings.TrimSpace(v))
 		if k := foldKey(d.r); k != "" {
 			a.values[k] = true
+			a.values[foldKey(withoutTitles(d.r))] = true
+			phrases[lowerString(d.r)] = 1
 		}
 		d.free()
 	}
+	delete(a.values, "")
+	if len(phrases) == 0 {
+		return nil
+	}
+	a.phrases = newAutomaton(phrases)
 	return a
 }
 
-// permits says whether the user allows the value of c.
+// withoutTitles drops the title from "Dr. Sarah Kim" and "박지훈 원장", so that
+// the name is allowed wherever it stands.
+func withoutTitles(r []rune) []rune {
+	words := strings.FieldsFunc(string(r), func(c rune) bool { return c == ' ' || c == '.' || c == ',' })
+	for len(words) > 1 && isTitleWord(words[0]) {
+		words = words[1:]
+	}
+	for len(words) > 1 && isTitleWord(words[len(words)-1]) {
+		words = words[:len(words)-1]
+	}
+	return []rune(strings.Join(words, " "))
+}
+
+func isTitleWord(w string) bool {
+	r := []rune(w)
+	if props(r)&latinCredential != 0 || strings.Contains(" dr mr mrs ms prof professor doctor attorney judge ", " "+strings.ToLower(w)+" ") {
+		return true
+	}
+	return classOf(r[0]) == cHangul && tailKindOf(r)&(tailTitle|tailVocative) != 0
+}
+
+// mark sets covered for the runes of d inside of allowed phrases.
+func (a *allowList) mark(d *doc) {
+	d.covered = resize(d.covered, len(d.r))
+	state := int32(0)
+	for i, r := range d.r {
+		var s uint16
+		if r <= 0xFFFF {
+			s = a.phrases.symbol[r]
+		}
+		if s == 0 {
+			state = 0
+			continue
+		}
+		state = a.phrases.step(state, s)
+		o := a.phrases.out[state]
+		start := i + 1 - int(o.length)
+		if o.length == 0 || d.cls[start].word() && d.class(start-1) == d.cls[start] || d.cls[i] != cHangul && d.cls[i].word() && d.class(i+1) == d.cls[i] {
+			continue
+		}
+		for ; start <= i; start++ {
+			d.covered[start] = true
+		}
+	}
+}
+
+// permits says whether c is an allowed value or lies inside of an allowed phrase.
 func (a *allowList) permits(d *doc, c cand) bool {
-	return len(a.values) > 0 && a.values[foldKey(d.r[c.start:c.end])]
+	inside := true
+	for i := c.start; i < c.end && inside; i++ {
+		inside = d.covered[i]
+	}
+	return inside || a.values[foldKey(d.r[c.start:c.end])]
 }
 
 // foldKey returns letters and digits of normalised runes in lower case: the

@@ -131,6 +131,7 @@ func (d *doc) hitEndingBefore(pos int) int {
 func (d *doc) near(pos, window int, kinds kind) (hit, bool) {
 	for i := d.hitEndingBefore(pos); i >= 0; i-- {
 		h := d.hits[i]
+		d.steps++
 		if pos-int(h.end) > window {
 			break
 		}
@@ -148,6 +149,7 @@ func (d *doc) after(pos, window int, kinds kind) (hit, bool) {
 	}
 	for i := sort.Search(len(d.hits), func(i int) bool { return int(d.hits[i].start) >= pos }); i < len(d.hits); i++ {
 		h := d.hits[i]
+		d.steps++
 		if int(h.start)-pos > window {
 			break
 		}

@@ -50,6 +50,9 @@ type doc struct {
 	cands []cand
 	weak  []koreanName // what just fell short of a name
 	taken []bool
+
+	covered []bool // by phrases that the user allows
+	steps   int    // work done in loops over the text, for the test of linear time
 }
 
 // group is a run of digits, r[start:end].
@@ -94,9 +97,16 @@ func newDoc(text string) *doc {
 func (d *doc) reset(text string) {
 	d.text = text
 	d.r, d.cls, d.off, d.ends = d.r[:0], d.cls[:0], d.off[:0], d.ends[:0]
-	d.soft, d.groups, d.split, d.ats, d.marks = d.soft[:0], d.groups[:0], d.split[:0], d.ats[:0], d.marks[:0]
-	d.words, d.hits, d.dates, d.cands = d.words[:0], d.hits[:0], d.dates[:0], d.cands[:0]
-	d.cells, d.weak, d.values = d.cells[:0], d.weak[:0], d.values[:0]
+	d.soft = d.soft[:0]
+	d.steps = 0
+	d.clearScan()
+}
+
+// clearScan forgets what was found in r, but not r.
+func (d *doc) clearScan() {
+	d.groups, d.split, d.ats, d.marks = d.groups[:0], d.split[:0], d.ats[:0], d.marks[:0]
+	d.words, d.hits, d.values, d.cells = d.words[:0], d.hits[:0], d.values[:0], d.cells[:0]
+	d.dates, d.cands, d.weak = d.dates[:0], d.cands[:0], d.weak[:0]
 }
 
 // free gives the work space back. A doc of a huge text is left to the collector.
@@ -150,9 +160,3 @@ func (d *doc) add(rec *recogniser, start, end int, score float64, evidence strin
 
 // slice returns the normalised text r[start:end].
 func (d *doc) slice(start, end int) string { return string(d.r[start:end]) }
-
-// takenBuffer returns one cleared flag for each rune.
-func (d *doc) takenBuffer() []bool {
-	d.taken = resize(d.taken, len(d.r))
-	return d.taken
-}

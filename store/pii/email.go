@@ -32,6 +32,7 @@ func findEmails(d *doc, rec *recogniser) {
 			}
 			end--
 		}
+		d.steps += end - start
 		prev = at + 1
 		if start == at || dots < 1 || !d.cls[end-1].latin() {
 			continue

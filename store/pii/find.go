@@ -14,23 +14,31 @@ func (m *Masker) find(texts []string) [][]Finding {
 		ds[i].scan()
 	}
 	names := &nameSet{}
+	chosen := make([][]cand, len(ds))
+	changed := make([]bool, len(ds)) // since the recognisers last saw it
+	for i := range changed {
+		changed[i] = true
+	}
 	for range maxRounds {
-		fresh := false
-		chosen := make([][]cand, len(ds))
 		for i, d := range ds {
-			d.cands, d.weak = d.cands[:0], d.weak[:0]
+			chosen[i] = nil
+			if !changed[i] {
+				continue
+			}
+			changed[i] = false
 			for r := range recognisers {
 				recognisers[r].find(d, &recognisers[r])
 			}
 			chosen[i] = m.choose(d)
 			names.confirm(d, chosen[i])
 		}
+		fresh := false
 		for i, d := range ds {
 			if names.find(d, chosen[i]) {
 				chosen[i] = m.choose(d)
 			}
 			if len(chosen[i]) > 0 {
-				fresh = true
+				fresh, changed[i] = true, true
 				all[i] = merge(all[i], m.findings(d, chosen[i]))
 				d.collapse(chosen[i])
 				d.scan()
@@ -41,6 +49,7 @@ func (m *Masker) find(texts []string) [][]Finding {
 		}
 	}
 	for _, d := range ds {
+		m.work.Add(int64(d.steps))
 		d.free()
 	}
 	return all
@@ -108,7 +117,5 @@ func (d *doc) collapse(chosen []cand) {
 	}
 	keep(len(d.r))
 	d.r, d.cls, d.off, d.ends = r, cls, off, outEnds
-	d.groups, d.split, d.ats, d.marks = d.groups[:0], d.split[:0], d.ats[:0], d.marks[:0]
-	d.words, d.hits, d.dates, d.cands = d.words[:0], d.hits[:0], d.dates[:0], d.cands[:0]
-	d.cells, d.weak, d.values = d.cells[:0], d.weak[:0], d.values[:0]
+	d.clearScan()
 }

@@ -36,6 +36,7 @@ func findIBAN(d *doc, rec *recogniser) {
 			}
 			n++
 		}
+		d.steps += end - start
 		if n != want || d.class(end) == cDigit || d.class(end).latin() {
 			continue
 		}

@@ -65,6 +65,7 @@ func (d *doc) findIPv6(rec *recogniser) {
 			digits = digits || d.cls[end] == cDigit
 			end++
 		}
+		d.steps += end - start
 		last = end
 		if d.at(end-1) == ':' && d.at(end-2) != ':' {
 			end--

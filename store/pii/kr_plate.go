@@ -8,7 +8,7 @@ const plateLetters = "가나다라마거너더러머버서어저고노도로모�
 
 // plateUnits are those of them that count or name something after a number,
 // too, as in "291조 9000억".
-const plateUnits = "가나다도라마배보부서수시오자조주하호"
+const plateUnits = "가도배부수자조주호"
 
 // findPlates finds vehicle plates: two or three digits, a letter, four digits;
 // the old ones with the name of a region in front.

@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"sync/atomic"
 )
 
 // Masker finds and masks personal data. It is safe for concurrent use when its
@@ -15,6 +16,7 @@ type Masker struct {
 	minScore float64
 	wanted   map[string]bool
 	allow    *allowList
+	work     atomic.Int64 // see doc.steps
 }
 
 // New returns a Masker. The vault gives the tokens; it may be nil only with

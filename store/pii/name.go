@@ -1,6 +1,10 @@
 package pii
 
-import "strings"
+import (
+	"slices"
+	"sort"
+	"strings"
+)
 
 // nameSet holds the names of a record that are certain: wherever else they
 // stand in it, they are masked, too.
@@ -132,19 +136,13 @@ func (s *nameSet) findLatin(d *doc, start int) {
 // besideName says whether one of the chosen names stands in the same line close to c.
 func besideName(d *doc, c koreanName, chosen []cand) bool {
 	const near = 12
-	for _, o := range chosen {
-		if o.entity != Person || o.start == c.start {
+	i := sort.Search(len(chosen), func(i int) bool { return chosen[i].start >= c.start })
+	for _, n := range [...]int{i - 1, i, i + 1} {
+		if n < 0 || n >= len(chosen) || chosen[n].entity != Person || chosen[n].start == c.start {
 			continue
 		}
-		from, to := min(o.end, c.end), max(o.start, c.start)
-		if to-from > near || to < from {
-			continue
-		}
-		line := false
-		for i := from; i < to; i++ {
-			line = line || d.cls[i] == cNewline
-		}
-		if !line {
+		from, to := min(chosen[n].end, c.end), max(chosen[n].start, c.start)
+		if to >= from && to-from <= near && !slices.Contains(d.cls[from:to], cNewline) {
 			return true
 		}
 	}

@@ -68,7 +68,7 @@ func (d *doc) bestName(m *nameModel, start, end int) koreanName {
 			x.try(3, surname+m.weight(x.r[1], x.r[2]))
 		}
 		if m.single[x.r[1]-hangulBase] {
-			x.try(2, surname-1.5)
+			x.try(2, surname-0.9)
 		} else {
 			x.try(2, surname-3.5)
 		}
@@ -104,6 +104,7 @@ type nameReader struct {
 
 // try weighs the first n runes as a name; given is the weight of its syllables.
 func (x *nameReader) try(n int, given float64) {
+	x.d.steps += n
 	t := tailOf(x.r[n:], hasCoda(x.r[n-1]))
 	if !t.ok || given+t.weight+prior+most < max(x.best.weight, -2) {
 		return
@@ -187,7 +188,7 @@ func (d *doc) beforeName(start int) (float64, string) {
 			return 4, "role"
 		}
 	}
-	if label&kRole != 0 { // "의뢰인은 …"
+	if h := d.labelHit(start); h != nil && h.kind&kRole != 0 && !strings.ContainsRune("이가을를의", d.at(int(h.end))) { // "의뢰인은 …"
 		return 2.5, "role"
 	}
 	// "저 …인데요".

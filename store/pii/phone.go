@@ -192,6 +192,7 @@ func (d *doc) run(start int) (x run) {
 		}
 		i = j
 	}
+	d.steps += i - start
 	return x
 }
 

@@ -50,5 +50,6 @@ func (d *doc) recordEnd(start int) (end, digits int) {
 		}
 		end++
 	}
+	d.steps += end - start
 	return end, digits
 }

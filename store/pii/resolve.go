@@ -1,49 +1,50 @@
 package pii
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+)
 
-// choose settles overlaps and returns what stays, in order of the text.
+// choose settles overlaps and returns what is masked, in order of the text.
 //
-// The rule: candidates below the least score, of entities that are not wanted,
-// or allowed by the user go first. Of those that overlap, the one with the
-// highest score stays; of equal scores the longest; then the one whose
-// recogniser stands first in the table; then the first in the text.
+// The rule: of candidates that overlap, the one with the highest score stays;
+// of equal scores the longest; then the one whose recogniser stands first in
+// the table; then the first in the text. Candidates below the least score take
+// no part. A winner that the user allows, or of an entity that is not wanted,
+// is not masked, and neither is anything that overlaps it.
 func (m *Masker) choose(d *doc) []cand {
 	kept := d.cands[:0]
 	for _, c := range d.cands {
-		if c.score >= m.minScore && !m.allow.permits(d, c) {
+		if c.score >= m.minScore {
 			kept = append(kept, c)
 		}
 	}
 	d.cands = kept
+	if len(kept) == 0 {
+		return nil
+	}
 	slices.SortStableFunc(kept, func(a, b cand) int {
-		switch {
-		case a.score != b.score:
-			if a.score > b.score {
-				return -1
-			}
-			return 1
-		case a.end-a.start != b.end-b.start:
-			return (b.end - b.start) - (a.end - a.start)
-		case a.rank != b.rank:
-			return a.rank - b.rank
-		}
-		return a.start - b.start
+		return cmp.Or(
+			cmp.Compare(b.score, a.score),
+			(b.end-b.start)-(a.end-a.start),
+			a.rank-b.rank,
+			a.start-b.start,
+		)
 	})
+	if m.allow != nil {
+		m.allow.mark(d)
+	}
 	var chosen []cand
-	taken := d.takenBuffer()
+	d.taken = resize(d.taken, len(d.r))
 	for _, c := range kept {
-		free := true
-		for i := c.start; i < c.end && free; i++ {
-			free = !taken[i]
-		}
-		if !free {
+		if slices.Contains(d.taken[c.start:c.end], true) {
 			continue
 		}
 		for i := c.start; i < c.end; i++ {
-			taken[i] = true
+			d.taken[i] = true
 		}
-		if m.wanted[c.entity] {
+		d.steps += c.end - c.start
+		if m.wanted[c.entity] && (m.allow == nil || !m.allow.permits(d, c)) {
 			chosen = append(chosen, c)
 		}
 	}

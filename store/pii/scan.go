@@ -20,6 +20,7 @@ const (
 // scan goes over the text once and fills the lists of candidates.
 func (d *doc) scan() {
 	d.scanClasses()
+	d.unmaskConfusables()
 	d.scanSeparators(d.groups)
 	d.splitGroups()
 	lexicon().scan(d)
@@ -57,6 +58,53 @@ func (d *doc) scanClasses() {
 			i++
 		}
 	}
+}
+
+// unmaskConfusables reads O as 0 and l or I as 1 inside of numbers, where the
+// whole token is made of digits, dashes and such letters: "O1O-1234-56l8".
+func (d *doc) unmaskConfusables() {
+	found := false
+	for _, w := range d.words {
+		if w.hangul || w.end-w.start > 2 || d.class(int(w.start)-1) != cDigit && d.class(int(w.end)) != cDigit {
+			continue
+		}
+		start, end, digits, letters := int(w.start), int(w.start), 0, 0
+		for start > 0 && int(w.start)-start < 20 && isNumberLike(d.r[start-1], d.cls[start-1]) {
+			start--
+		}
+		for end < len(d.r) && end-int(w.start) < 20 && isNumberLike(d.r[end], d.cls[end]) {
+			end++
+		}
+		for i := start; i < end; i++ {
+			if d.cls[i] == cDigit {
+				digits++
+			} else if d.cls[i].latin() {
+				letters++
+			}
+		}
+		d.steps += end - start
+		if digits < 7 || letters > 4 || end <= int(w.start) || d.class(start-1).latin() || d.class(end).latin() {
+			continue
+		}
+		for i := int(w.start); i < int(w.end); i++ {
+			if d.r[i] == 'O' || d.r[i] == 'o' {
+				d.r[i] = '0'
+			} else {
+				d.r[i] = '1'
+			}
+			d.cls[i] = cDigit
+		}
+		found = true
+	}
+	if found {
+		d.clearScan()
+		d.scanClasses()
+	}
+}
+
+// isNumberLike says whether r can stand in a number in which letters pose as digits.
+func isNumberLike(r rune, c class) bool {
+	return c == cDigit || r == '-' || r == '.' || r == 'O' || r == 'o' || r == 'l' || r == 'I'
 }
 
 // scanSeparators sets the separator of each group.
@@ -110,7 +158,7 @@ func (d *doc) separator(from, to int) sepKind {
 		return sepMiddle
 	case '/':
 		return sepSlash
-	case ')':
+	case ')', '(':
 		return sepParen
 	case ',':
 		return sepComma

@@ -64,71 +64,76 @@ func isSecretRune(r rune, c class) bool {
 	return r < 128 && (c.word() || r == '-' || r == '_' || r == '.' || r == '/' || r == '+' || r == '=')
 }
 
-// secretAfter proposes the word behind a label such as "password:". It must mix
-// letters with digits or marks, for "비밀번호: 변경" tells nothing.
+// secretAfter proposes the word behind a label such as "password:" that ends at
+// pos. It must mix letters with digits or marks, for "비밀번호: 변경" tells nothing.
 func (d *doc) secretAfter(rec *recogniser, pos int) {
-	i, mark := pos, false
-	for i < len(d.r) && i < pos+6 {
-		switch r := d.r[i]; {
-		case r == ':' || r == '=' || r == '은' || r == '는':
-			mark = true
-		case d.cls[i] == cSpace || r == '"' || r == '\'' || r == '`':
-		case d.hasPrefix(i, "is "):
-			mark = true
-			i += 2
-		default:
-			goto value
-		}
-		i++
-	}
-value:
-	if !mark {
+	start, ok := d.secretStart(pos)
+	if !ok {
 		return
 	}
-	start, letters, others := i, 0, 0
-	for i < len(d.r) && d.r[i] > ' ' && d.r[i] < 127 && d.r[i] != '"' && d.r[i] != '\'' && d.r[i] != '<' && d.r[i] != '`' {
-		if d.cls[i].latin() {
+	end, letters, others := start, 0, 0
+	for end < len(d.r) && end-start < 200 && d.r[end] > ' ' && d.r[end] < 127 && !isQuote(d.r[end]) && d.r[end] != '<' {
+		if d.cls[end].latin() {
 			letters++
 		} else {
 			others++
 		}
-		i++
+		end++
 	}
-	for i > start && (isClosing(d.r[i-1]) && d.r[i-1] != '!' && d.r[i-1] != '*' && d.r[i-1] != '~') {
-		i--
+	d.steps += end - start
+	for end > start && isClosing(d.r[end-1]) && d.r[end-1] != '!' && d.r[end-1] != '*' && d.r[end-1] != '~' {
+		end--
 		others--
 	}
-	if i-start >= 4 && others > 0 && (letters > 0 || i-start <= 12) {
-		d.add(rec, start, i, 0.85, "label")
+	if end-start >= 4 && others > 0 && (letters > 0 || end-start <= 12) {
+		d.add(rec, start, end, 0.85, "label")
 	}
 }
 
+// secretStart returns where the value begins behind ":", "=", "은" or "is".
+func (d *doc) secretStart(pos int) (start int, ok bool) {
+	for i := pos; i < len(d.r) && i < pos+6; i++ {
+		switch r := d.r[i]; {
+		case r == ':' || r == '=' || r == '은' || r == '는':
+			ok = true
+		case d.cls[i] == cSpace || isQuote(r):
+		case d.hasPrefix(i, "is "):
+			ok = true
+			i += 2
+		default:
+			return i, ok
+		}
+	}
+	return 0, false
+}
+
+func isQuote(r rune) bool { return r == '"' || r == '\'' || r == '`' }
+
+// maxKey is the longest private key, in runes, that is looked for.
+const maxKey = 20000
+
 // findPrivateKeys finds blocks in PEM form.
 func (d *doc) findPrivateKeys(rec *recogniser) {
-	const dashes = "-----"
-	for i := 0; i+len(dashes) < len(d.r); i++ {
-		if d.r[i] != '-' {
+	next := 0
+	for _, at := range d.marks {
+		start := int(at)
+		if start < next || d.r[start] != '-' || !d.hasPrefix(start, "-----begin ") {
 			continue
 		}
-		if !d.hasPrefix(i, "-----begin ") {
-			for i+1 < len(d.r) && d.r[i+1] == '-' {
-				i++
-			}
-			continue
-		}
-		limit := min(len(d.r), i+20000)
-		end := i + 11
-		for end < limit && !d.hasPrefix(end, "-----end ") {
+		limit := min(len(d.r), start+maxKey)
+		end := start + len("-----begin ")
+		for end < limit && !(d.r[end] == '-' && d.hasPrefix(end, "-----end ")) {
 			end++
 		}
-		label := d.slice(i, min(len(d.r), i+48))
-		if end < limit && strings.Contains(strings.ToUpper(label), "PRIVATE KEY") {
-			end += 9
-			for end < limit && d.cls[end] != cNewline {
-				end++
-			}
-			d.add(rec, i, end, 1, "PEM block")
+		d.steps += end - start
+		next = end
+		title := strings.ToUpper(d.slice(start, min(len(d.r), start+48)))
+		if end == limit || !strings.Contains(title, "PRIVATE KEY") {
+			continue
 		}
-		i = end
+		for end += len("-----end "); end < len(d.r) && d.cls[end] != cNewline && end < limit+64; end++ {
+		}
+		d.add(rec, start, end, 1, "PEM block")
+		next = end
 	}
 }

@@ -91,6 +91,7 @@ func (d *doc) fields(start, end int, mark rune, each func(i, from, to int)) int 
 		if to >= end {
 			return n + 1
 		}
+		d.steps += to - from
 		from = to + 1
 	}
 }

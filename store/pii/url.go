@@ -29,6 +29,7 @@ func findURLs(d *doc, rec *recogniser) {
 		for end > at && isClosing(d.r[end-1]) {
 			end--
 		}
+		d.steps += end - start
 		last = end
 		if end-at < 4 || end-start < 8 {
 			continue

@@ -29,11 +29,66 @@ func (b *Batch) check(vocab int) error {
 	return nil
 }
 
-// starts writes the first position that each token may attend to.
-func (b *Batch) starts(out []int32) {
+// leastShared is the shortest beginning that is worth computing once.
+const leastShared = 4
+
+// share returns an equal batch in which the tokens that all segments begin
+// with, a system prompt say, stand once at the front, and their number. Attention
+// is causal, so they do not depend on what follows: every segment sees the same
+// keys and values there, and the gradients of all segments flow into them.
+// Nothing from the first target on is shared.
+func (b *Batch) share() (*Batch, int) {
+	var from []int // where the segments begin
+	for i := range b.Seq {
+		if i == 0 || b.Seq[i] != b.Seq[i-1] {
+			from = append(from, i)
+		}
+	}
+	n := 0
+	for ; len(from) > 1; n++ {
+		for s, at := range from {
+			end := len(b.Seq)
+			if s+1 < len(from) {
+				end = from[s+1]
+			}
+			i, j := at+n, from[0]+n
+			if i >= end || b.Tokens[i] != b.Tokens[j] || b.Pos[i] != b.Pos[j] || b.Targets[i] >= 0 {
+				return b.fold(from, n)
+			}
+		}
+	}
+	return b, 0
+}
+
+// fold keeps the first n tokens of the first segment only.
+func (b *Batch) fold(from []int, n int) (*Batch, int) {
+	if n < leastShared {
+		return b, 0
+	}
+	out := new(Batch)
+	take := func(i, j int) {
+		out.Tokens = append(out.Tokens, b.Tokens[i:j]...)
+		out.Pos = append(out.Pos, b.Pos[i:j]...)
+		out.Seq = append(out.Seq, b.Seq[i:j]...)
+		out.Targets = append(out.Targets, b.Targets[i:j]...)
+	}
+	take(0, n)
+	for s, at := range from {
+		end := len(b.Seq)
+		if s+1 < len(from) {
+			end = from[s+1]
+		}
+		take(at+n, end)
+	}
+	return out, n
+}
+
+// starts writes where the segment of each token begins; the shared beginning
+// is a segment of its own.
+func (b *Batch) starts(shared int, out []int32) {
 	for i := range out {
 		switch {
-		case i > 0 && b.Seq[i] == b.Seq[i-1]:
+		case i > 0 && i != shared && b.Seq[i] == b.Seq[i-1]:
 			out[i] = out[i-1]
 		default:
 			out[i] = int32(i)

@@ -187,6 +187,45 @@ func TestPackedEqualsSeparate(t *testing.T) {
 	}
 }
 
+// prompted is a packed row whose segments all begin with the same n tokens
+// without targets, as examples with one system prompt do.
+func prompted(vocab int, n int, lengths ...int) *model.Batch {
+	b := packed(vocab, 4, lengths...)
+	from := 0
+	for _, l := range lengths {
+		for i := range min(n, l) {
+			b.Tokens[from+i], b.Targets[from+i] = int32(7+i), -1
+		}
+		from += l
+	}
+	return b
+}
+
+// What all segments begin with is computed once, and nothing else changes.
+func TestSharedBeginning(t *testing.T) {
+	path := tiny(t, func(c *tinygguf.Config) { c.HeadDim = 16 })
+	shared, separate := open(t, path, model.Config{}), open(t, path, model.Config{SeparatePrefixes: true})
+	randomB(shared, 5)
+	randomB(separate, 5)
+	for _, b := range []*model.Batch{
+		prompted(288, 24, 40, 30, 25, 80, 31), prompted(288, 70, 75, 71, 100), prompted(288, 16, 17, 16, 20),
+		prompted(288, 9, 9, 9), prompted(288, 3, 10, 10), prompted(288, 5, 50),
+	} {
+		shared.ZeroGrad()
+		separate.ZeroGrad()
+		l0, l1 := backward(t, separate, b, 0.5), backward(t, shared, b, 0.5)
+		if math.Abs(l0.Sum-l1.Sum) > 1e-6*l0.Sum || l0.Tokens != l1.Tokens || l0.Correct != l1.Correct {
+			t.Errorf("row of %d: shared %v, separate %v", len(b.Tokens), l1, l0)
+		}
+		if d := distance(gradients(shared), gradients(separate)); l0.Tokens > 0 && !(d < 1e-5) {
+			t.Errorf("row of %d: gradients differ by %g", len(b.Tokens), d)
+		}
+		if f := loss(t, shared, b); f != l1 {
+			t.Errorf("row of %d: forward alone says %v, forward and backward %v", len(b.Tokens), f, l1)
+		}
+	}
+}
+
 // With B zero the gradient of A is zero and the logits are the base's.
 func TestFreshAdapter(t *testing.T) {
 	path := tiny(t, nil)

@@ -35,7 +35,7 @@ func (p *pass) newSaved() *saved {
 
 func (p *pass) attention(s *saved) native.Attention {
 	sh := p.m.shape
-	return native.Attention{Q: s.q, K: s.k, V: s.v, Start: p.start, Heads: sh.heads, KV: sh.kvHeads, Dim: sh.headDim,
+	return native.Attention{Q: s.q, K: s.k, V: s.v, Start: p.start, Prefix: p.shared, Heads: sh.heads, KV: sh.kvHeads, Dim: sh.headDim,
 		Scale: float32(1 / math.Sqrt(float64(sh.headDim)))}
 }
 

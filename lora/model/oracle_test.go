@@ -3,6 +3,7 @@ package model_test
 import (
 	"bufio"
 	"errors"
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
@@ -216,6 +217,14 @@ func TestAgainstReference(t *testing.T) {
 		t.Run(v.name, func(t *testing.T) {
 			compareWithRef(t, v.write(t), model.Config{Rank: 4, Alpha: 8}, func(m *model.Model) *model.Batch {
 				return packed(m.Info().Vocab, 8, 30, 1, 70)
+			}, 2e-5)
+		})
+	}
+	for _, dim := range []int{8, 16} { // plain C and blocked attention
+		t.Run(fmt.Sprintf("shared beginning, heads of %d", dim), func(t *testing.T) {
+			path := variant{change: func(c *tinygguf.Config) { c.HeadDim = dim }}.write(t)
+			compareWithRef(t, path, model.Config{Rank: 4, Alpha: 8}, func(m *model.Model) *model.Batch {
+				return prompted(m.Info().Vocab, 24, 40, 31, 90)
 			}, 2e-5)
 		})
 	}

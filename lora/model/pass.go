@@ -17,9 +17,10 @@ type pass struct {
 	err   error
 	batch *Batch
 
-	t     int        // tokens
-	rope  native.Mat // [t × rotated]: cosines, then sines
-	start []int32    // [t]
+	t      int        // tokens
+	shared int        // the first tokens, which all segments see
+	rope   native.Mat // [t × rotated]: cosines, then sines
+	start  []int32    // [t]
 }
 
 func (p *pass) do(name string, err error) {
@@ -38,7 +39,7 @@ func (p *pass) begin() {
 	if p.plan {
 		return
 	}
-	p.batch.starts(p.start)
+	p.batch.starts(p.shared, p.start)
 	fillRope(p.rope, s, p.m.w.ropeFreqs, p.batch.Pos)
 	p.prof.lap("rope table")
 }

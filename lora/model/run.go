@@ -8,99 +8,115 @@ import (
 
 // Loss is the forward pass alone.
 func (m *Model) Loss(b *Batch) (Loss, error) {
-	return m.run(b, func(p *pass) Loss {
-		at, targets := b.targets()
+	r, err := m.row(b, !m.cfg.SeparatePrefixes)
+	if err != nil {
+		return Loss{}, err
+	}
+	return m.run(r, func(p *pass) Loss {
+		at, targets := p.batch.targets()
 		return p.head(p.forwardOnly(), at, targets, false, 0, native.Mat{})
 	})
 }
 
 // Backward adds scale · ∂Sum/∂param to every Param.Grad and returns the loss.
 func (m *Model) Backward(b *Batch, scale float64) (Loss, error) {
-	kept, err := m.keep(b)
+	r, err := m.row(b, !m.cfg.SeparatePrefixes)
 	if err != nil {
 		return Loss{}, err
 	}
-	return m.run(b, func(p *pass) Loss { return p.train(scale, kept) })
+	kept, err := m.keep(r)
+	if err != nil {
+		return Loss{}, err
+	}
+	return m.run(r, func(p *pass) Loss { return p.train(scale, kept) })
 }
 
 // Logits are those of every position, [T × vocab] row-major.
 func (m *Model) Logits(b *Batch) ([]float32, error) {
-	var out []float32
-	_, err := m.run(b, func(p *pass) Loss {
-		if !p.plan {
-			out = make([]float32, p.t*m.shape.vocab)
-		}
-		p.logits(p.forwardOnly(), out)
-		return Loss{}
-	})
+	r, err := m.row(b, false)
 	if err != nil {
 		return nil, err
 	}
-	return out, nil
+	out := make([]float32, len(b.Tokens)*m.shape.vocab)
+	_, err = m.run(r, func(p *pass) Loss {
+		p.logits(p.forwardOnly(), out)
+		return Loss{}
+	})
+	return out, err
 }
 
 // MemoryFor is the number of bytes that Backward takes at its peak for a packed
 // row of rowLen tokens, beside the mapped file and the parameters: with a loss
-// at every token, and within Config.MemoryLimit if that is enough at all.
+// at every token, nothing shared between segments, and within
+// Config.MemoryLimit if that is enough at all.
 func (m *Model) MemoryFor(rowLen int) int64 {
 	if m.w == nil || rowLen < 1 {
 		return 0
 	}
-	b := &Batch{Tokens: make([]int32, rowLen), Pos: make([]int32, rowLen), Seq: make([]int32, rowLen), Targets: make([]int32, rowLen)}
-	kept, err := m.keep(b)
+	zeros := make([]int32, rowLen)
+	r := row{&Batch{Tokens: zeros, Pos: zeros, Seq: zeros, Targets: zeros}, 0}
+	kept, err := m.keep(r)
 	if err != nil {
 		kept = 0
 	}
-	return m.planTrain(b, kept) + m.cpu.Scratch()
+	return m.planned(r, func(p *pass) { p.train(1, kept) }) + m.cpu.Scratch()
 }
 
-// run plans a pass over the batch, reserves what it needs, and runs it.
-func (m *Model) run(b *Batch, f func(*pass) Loss) (Loss, error) {
+// row is a checked batch whose first tokens are shared by all segments.
+type row struct {
+	*Batch
+	shared int
+}
+
+func (m *Model) row(b *Batch, share bool) (row, error) {
 	if m.w == nil {
-		return Loss{}, ErrClosed
+		return row{}, ErrClosed
 	}
 	if err := b.check(m.shape.vocab); err != nil {
-		return Loss{}, err
+		return row{}, err
 	}
-	if err := m.work.Reserve(m.planned(b, func(p *pass) { f(p) })); err != nil {
-		return Loss{}, fmt.Errorf("a row of %d tokens: %w", len(b.Tokens), err)
+	if !share {
+		return row{b, 0}, nil
 	}
-	p := &pass{m: m, k: m.k, a: &m.work, prof: m.prof, batch: b, t: len(b.Tokens)}
+	folded, n := b.share()
+	return row{folded, n}, nil
+}
+
+// run plans a pass over the row, reserves what it needs, and runs it.
+func (m *Model) run(r row, f func(*pass) Loss) (Loss, error) {
+	if err := m.work.Reserve(m.planned(r, func(p *pass) { f(p) })); err != nil {
+		return Loss{}, fmt.Errorf("a row of %d tokens: %w", len(r.Tokens), err)
+	}
+	p := &pass{m: m, k: m.k, a: &m.work, prof: m.prof, batch: r.Batch, t: len(r.Tokens), shared: r.shared}
 	p.begin()
 	loss := f(p)
 	return loss, p.err
 }
 
-// planned is the peak of a pass over the batch, in bytes.
-func (m *Model) planned(b *Batch, f func(*pass)) int64 {
+// planned is the peak of a pass over the row, in bytes.
+func (m *Model) planned(r row, f func(*pass)) int64 {
 	var count native.Arena
-	p := &pass{m: m, k: planner{}, a: &count, plan: true, batch: b, t: len(b.Tokens)}
+	p := &pass{m: m, k: planner{}, a: &count, plan: true, batch: r.Batch, t: len(r.Tokens), shared: r.shared}
 	p.begin()
 	f(p)
 	return count.Peak()
 }
 
-func (m *Model) planTrain(b *Batch, kept int) int64 {
-	return m.planned(b, func(p *pass) { p.train(1, kept) })
-}
-
 // keep is the number of layers, the last ones, whose activations are kept.
-func (m *Model) keep(b *Batch) (int, error) {
-	if m.w == nil {
-		return 0, ErrClosed
-	}
+func (m *Model) keep(r row) (int, error) {
 	if m.cfg.Recompute {
 		return 0, nil
 	}
 	if m.cfg.MemoryLimit <= 0 {
 		return m.shape.layers, nil
 	}
+	need := func(kept int) int64 { return m.planned(r, func(p *pass) { p.train(1, kept) }) }
 	kept := m.shape.layers
-	for ; kept > 0 && m.planTrain(b, kept) > m.cfg.MemoryLimit; kept-- {
+	for ; kept > 0 && need(kept) > m.cfg.MemoryLimit; kept-- {
 	}
-	if need := m.planTrain(b, kept); need > m.cfg.MemoryLimit {
+	if n := need(kept); n > m.cfg.MemoryLimit {
 		return 0, fmt.Errorf("a row of %d tokens needs %d MiB for activations, and the limit is %d MiB: use shorter rows",
-			len(b.Tokens), need>>20, m.cfg.MemoryLimit>>20)
+			len(r.Tokens), n>>20, m.cfg.MemoryLimit>>20)
 	}
 	return kept, nil
 }

@@ -20,6 +20,10 @@ type Config struct {
 	MemoryLimit int64
 	// Recompute keeps only the inputs of each layer, whatever MemoryLimit says.
 	Recompute bool
+	// SeparatePrefixes computes the tokens that all segments of a row begin with
+	// anew for each segment, where otherwise they are computed once. Losses and
+	// gradients are the same but for rounding; it is there for comparisons.
+	SeparatePrefixes bool
 	// Naive selects the plain C kernels, the oracle of the fast ones.
 	Naive bool
 	// Profile measures where the time goes; see Model.Profile.

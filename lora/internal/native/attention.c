@@ -16,6 +16,8 @@ typedef struct {
     const ck_tiles * tiles;
     ck_pool *        pool;
     int              panels;    // of 16 keys, for each kv head
+    int              blocks;    // of at most BQ queries, none across a border of segments
+    int *            first;     // [blocks + 1]: their first queries
     float *          kt;        // [kv_heads][panels][dim][16]: k transposed
     float *          vt;        // the same of v; backward only
     float *          delta;     // [t, heads]; backward only
@@ -77,11 +79,13 @@ static void delta_chunk(void * arg, int chunk, int thread) {
     }
 }
 
-// multiply_rows: c [m,BK] = x·(n keys whose transposed panels stand at b), x [m,dim] ld.
-static void multiply_rows(const job * j, float * c, const float * x, int64_t ld, int m, const float * b, int n) {
+// multiply_rows: c [m,BK] = x·(keys j0..j0+n), x [m,dim] ld for the queries from i0 on, b the transposed keys from j0
+// on. Tiles whose keys all come after their queries are left out.
+static void multiply_rows(const job * j, float * c, const float * x, int64_t ld, int i0, int m, const float * b, int j0, int n) {
     int dim = j->a->dim;
     for (int jp = 0; jp < n; jp += CK_NR, b += (size_t) dim * CK_NR) {
-        for (int i = 0; i < m; i += CK_MR) {
+        int first = ck_max(j0 + jp - i0 + 1 - CK_MR, 0); // the first tile that has a query at or after key j0+jp
+        for (int i = (first + CK_MR - 1) / CK_MR * CK_MR; i < m; i += CK_MR) {
             j->tiles->tile[ck_min(CK_MR, m - i)](dim, x + i * ld, ld, 1, b, CK_NR, c + i * BK + jp, BK, false);
         }
     }
@@ -103,11 +107,39 @@ static void copy_out(float * out, int64_t ld, const float * x, int m, int dim) {
     }
 }
 
+// next_block moves to the next block of keys that queries [i0,i1) see, from *n
+// keys at *j0; *n = 0 starts. It returns false after the last one.
+static bool next_block(const ck_attn * a, int i0, int i1, int * j0, int * n) {
+    int j = *n == 0 ? 0 : *j0 + *n, end = i1;
+    if (j < a->prefix) {
+        end = ck_min(i1, ck_ceil_div(a->prefix, CK_NR) * CK_NR);
+    } else {
+        j = ck_max(j, a->start[i0] / CK_NR * CK_NR);
+    }
+    *j0 = j;
+    *n  = ck_min(BK, end - j);
+    return *n > 0;
+}
+
+// visible returns the keys [*b,*e) of the block [j0,j0+n), counted from j0, that
+// query i sees. If it sees both keys of the prefix and later ones, those in
+// between get the score -∞.
+static void visible(const ck_attn * a, float * row, int i, int j0, int n, int * b, int * e) {
+    int pe = ck_max(ck_min(ck_min(a->prefix, i + 1) - j0, n), 0);
+    int sb = ck_max(ck_max(a->start[i], a->prefix) - j0, 0), se = ck_min(i + 1 - j0, n);
+    *b = pe > 0 ? 0 : ck_min(sb, n);
+    *e = sb < se ? se : pe;
+    *e = ck_max(*e, *b);
+    for (int l = pe; pe > 0 && l < ck_min(sb, *e); l++) {
+        row[l] = -INFINITY;
+    }
+}
+
 static void forward_chunk(void * arg, int chunk, int thread) {
     const job *     j   = arg;
     const ck_attn * a   = j->a;
     int             h   = chunk % a->heads, kv = h / (a->heads / a->kv_heads), dim = a->dim;
-    int             i0  = chunk / a->heads * BQ, m = ck_min(BQ, a->t - i0);
+    int             i0  = j->first[chunk / a->heads], m = j->first[chunk / a->heads + 1] - i0;
     float *         s   = ck_scratch_of(j->pool, thread); // [BQ,BK]
     float *         acc = s + BQ * BK;                    // [BQ,dim]
     float           top[BQ], sum[BQ];
@@ -116,13 +148,13 @@ static void forward_chunk(void * arg, int chunk, int thread) {
         top[i] = -INFINITY;
         sum[i] = 0;
     }
-    for (int j0 = a->start[i0] / CK_NR * CK_NR; j0 < i0 + m; j0 += BK) {
-        int n = ck_min(BK, i0 + m - j0);
-        multiply_rows(j, s, a->q + i0 * a->ldq + h * dim, a->ldq, m, panel(j, j->kt, kv, j0), n);
+    for (int j0 = 0, n = 0; next_block(a, i0, i0 + m, &j0, &n);) {
+        multiply_rows(j, s, a->q + i0 * a->ldq + h * dim, a->ldq, i0, m, panel(j, j->kt, kv, j0), j0, n);
         for (int i = 0; i < m; i++) {
             float * row = s + i * BK;
-            int     b = ck_max(a->start[i0 + i] - j0, 0), e = ck_min(i0 + i + 1 - j0, n);
-            if (b >= e) {
+            int     b, e;
+            visible(a, row, i0 + i, j0, n, &b, &e);
+            if (b == e) {
                 memset(row, 0, (size_t) n * sizeof(float));
                 continue;
             }
@@ -151,12 +183,12 @@ static void forward_chunk(void * arg, int chunk, int thread) {
 static void score_block(const job * j, float * p, float * ds, int h, int i0, int m, int j0, int n) {
     const ck_attn * a  = j->a;
     int             kv = h / (a->heads / a->kv_heads), dim = a->dim;
-    multiply_rows(j, p, a->q + i0 * a->ldq + h * dim, a->ldq, m, panel(j, j->kt, kv, j0), n);
-    multiply_rows(j, ds, j->d_o + i0 * j->lddo + h * dim, j->lddo, m, panel(j, j->vt, kv, j0), n);
+    multiply_rows(j, p, a->q + i0 * a->ldq + h * dim, a->ldq, i0, m, panel(j, j->kt, kv, j0), j0, n);
+    multiply_rows(j, ds, j->d_o + i0 * j->lddo + h * dim, j->lddo, i0, m, panel(j, j->vt, kv, j0), j0, n);
     for (int i = 0; i < m; i++) {
-        int   b = ck_min(ck_max(a->start[i0 + i] - j0, 0), n), e = ck_max(ck_min(i0 + i + 1 - j0, n), b);
-        int   at = (i0 + i) * a->heads + h;
+        int    b, e, at = (i0 + i) * a->heads + h;
         float *pr = p + i * BK, *dr = ds + i * BK;
+        visible(a, pr, i0 + i, j0, n, &b, &e);
         j->tiles->score_back_row(pr + b, dr + b, e - b, a->scale, j->lse[at], j->delta[at]);
         memset(pr, 0, (size_t) b * sizeof(float));
         memset(dr, 0, (size_t) b * sizeof(float));
@@ -169,13 +201,12 @@ static void dq_chunk(void * arg, int chunk, int thread) {
     const job *     j   = arg;
     const ck_attn * a   = j->a;
     int             h   = chunk % a->heads, kv = h / (a->heads / a->kv_heads), dim = a->dim;
-    int             i0  = chunk / a->heads * BQ, m = ck_min(BQ, a->t - i0);
+    int             i0  = j->first[chunk / a->heads], m = j->first[chunk / a->heads + 1] - i0;
     float *         p   = ck_scratch_of(j->pool, thread);
     float *         ds  = p + BQ * BK;
     float *         acc = ds + BQ * BK;
     memset(acc, 0, (size_t) m * (size_t) dim * sizeof(float));
-    for (int j0 = a->start[i0] / CK_NR * CK_NR; j0 < i0 + m; j0 += BK) {
-        int n = ck_min(BK, i0 + m - j0);
+    for (int j0 = 0, n = 0; next_block(a, i0, i0 + m, &j0, &n);) {
         score_block(j, p, ds, h, i0, m, j0, n);
         accumulate(j, acc, ds, BK, 1, m, a->k + j0 * a->ldk + kv * dim, a->ldk, n);
     }
@@ -192,9 +223,15 @@ static void dkv_chunk(void * arg, int chunk, int thread) {
     float *         dk = ds + BQ * BK; // [BK,dim]
     float *         dv = dk + BK * dim;
     memset(dk, 0, 2 * BK * (size_t) dim * sizeof(float));
-    for (int h = kv * group; h < (kv + 1) * group; h++) {
-        for (int i0 = j0; i0 < a->t && a->start[i0] < j0 + n; i0 += BQ) {
-            int m = ck_min(BQ, a->t - i0);
+    for (int block = 0; block < j->blocks; block++) {
+        int i0 = j->first[block], m = j->first[block + 1] - i0;
+        if (i0 + m <= j0) {
+            continue;
+        }
+        if (j0 >= a->prefix && a->start[i0] >= j0 + n) {
+            break;
+        }
+        for (int h = kv * group; h < (kv + 1) * group; h++) {
             score_block(j, p, ds, h, i0, m, j0, n);
             accumulate(j, dv, p, 1, BK, n, j->d_o + i0 * j->lddo + h * dim, j->lddo, m);
             accumulate(j, dk, ds, 1, BK, n, a->q + i0 * a->ldq + h * dim, a->ldq, m);
@@ -204,17 +241,35 @@ static void dkv_chunk(void * arg, int chunk, int thread) {
     copy_out(j->dv + j0 * a->ldv + kv * dim, a->ldv, dv, n, dim);
 }
 
+// cut lists the blocks of queries: a segment, or equal parts of one with more than BQ.
+static void cut(job * j) {
+    const ck_attn * a = j->a;
+    j->blocks         = 0;
+    for (int begin = 0, end; begin < a->t; begin = end) {
+        for (end = begin + 1; end < a->t && a->start[end] != end; end++) {
+        }
+        int parts = ck_ceil_div(end - begin, BQ);
+        for (int i = 0; i < parts; i++) {
+            j->first[j->blocks++] = begin + (int) ((int64_t) (end - begin) * i / parts);
+        }
+    }
+    j->first[j->blocks] = a->t;
+}
+
 // prepare reserves scratch and transposes k (and, for the backward pass, v).
 static bool prepare(job * j, bool back) {
     const ck_attn * a   = j->a;
     size_t          dim = (size_t) a->dim;
     j->panels           = ck_ceil_div(a->t, BK) * (BK / CK_NR);
     size_t  all = (size_t) a->kv_heads * (size_t) j->panels * CK_NR * dim, delta = (size_t) a->t * (size_t) a->heads;
-    float * shared = ck_scratch(j->pool, ck_threads(j->pool), (back ? 2 * all + delta : all) * sizeof(float));
+    size_t  floats = back ? 2 * all + delta : all;
+    float * shared = ck_scratch(j->pool, ck_threads(j->pool), floats * sizeof(float) + ((size_t) a->t + 1) * sizeof(int));
     if (shared == NULL || !ck_scratch_all(j->pool, (2 * BQ * BK + 2 * BK * dim) * sizeof(float))) {
         return false;
     }
-    j->kt = shared;
+    j->kt    = shared;
+    j->first = (int *) (shared + floats);
+    cut(j);
     if (back) {
         j->vt    = shared + all;
         j->delta = shared + 2 * all;
@@ -228,7 +283,7 @@ int ck_blocked_attention(ck_pool * p, const ck_tiles * tiles, const ck_attn * a,
     if (!prepare(&j, false)) {
         return CK_NOMEM;
     }
-    ck_run(p, forward_chunk, &j, a->heads * ck_ceil_div(a->t, BQ));
+    ck_run(p, forward_chunk, &j, a->heads * j.blocks);
     return CK_OK;
 }
 
@@ -239,7 +294,7 @@ int ck_blocked_attention_back(ck_pool * p, const ck_tiles * tiles, const ck_attn
         return CK_NOMEM;
     }
     ck_run(p, delta_chunk, &j, ck_ceil_div(a->t, BQ));
-    ck_run(p, dq_chunk, &j, a->heads * ck_ceil_div(a->t, BQ));
+    ck_run(p, dq_chunk, &j, a->heads * j.blocks);
     ck_run(p, dkv_chunk, &j, a->kv_heads * ck_ceil_div(a->t, BK));
     return CK_OK;
 }

@@ -31,11 +31,12 @@ int ck_gemm_tn(ck_pool * p, float * g, int64_t gs, int64_t gt, const float * u, 
 }
 
 static bool attn_ok(const ck_attn * a) {
-    if (a->t <= 0 || a->dim <= 0 || a->kv_heads <= 0 || a->heads % a->kv_heads != 0) {
+    if (a->t <= 0 || a->dim <= 0 || a->kv_heads <= 0 || a->heads % a->kv_heads != 0 || a->prefix < 0 || a->prefix > a->t) {
         return false;
     }
     for (int i = 0; i < a->t; i++) {
-        if (a->start[i] < 0 || a->start[i] > i || (i > 0 && a->start[i] < a->start[i - 1])) {
+        int s = a->start[i];
+        if (s > i || (i > 0 && s < a->start[i - 1]) || (i < a->prefix ? s != 0 : s < a->prefix)) {
             return false;
         }
     }

@@ -143,17 +143,19 @@ func (c *CPU) Rope(x, table Mat, dim int, neox, inverse bool) error {
 }
 
 // Attention describes causal attention, as ck_attn: query i sees keys
-// Start[i]..i. Start must live outside Go's heap (Arena.Int32).
+// Start[i]..i and, from Prefix on, the first Prefix keys as well. Start must
+// live outside Go's heap (Arena.Int32).
 type Attention struct {
 	Q, K, V   Mat
 	Start     []int32
+	Prefix    int
 	Heads, KV int
 	Dim       int
 	Scale     float32
 }
 
 func (a *Attention) c() C.ck_attn {
-	return C.ck_attn{q: a.Q.f(), k: a.K.f(), v: a.V.f(), ldq: a.Q.ld(), ldk: a.K.ld(), ldv: a.V.ld(), start: ints(a.Start),
+	return C.ck_attn{q: a.Q.f(), k: a.K.f(), v: a.V.f(), ldq: a.Q.ld(), ldk: a.K.ld(), ldv: a.V.ld(), start: ints(a.Start), prefix: C.int(a.Prefix),
 		t: C.int(a.Q.Rows), heads: C.int(a.Heads), kv_heads: C.int(a.KV), dim: C.int(a.Dim), scale: C.float(a.Scale)}
 }
 

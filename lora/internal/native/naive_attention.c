@@ -1,6 +1,6 @@
 // Plain C attention: one query at a time, scores in double.
 //
-//   s_ij = scale·q_i·k_j for start_i <= j <= i,  p = softmax(s),  o_i = Σ_j p_ij·v_j,  lse_i = ln Σ_j exp(s_ij)
+//   s_ij = scale·q_i·k_j for j < prefix or start_i <= j <= i,  p = softmax(s),  o_i = Σ_j p_ij·v_j,  lse_i = ln Σ_j exp(s_ij)
 //   δ_i = do_i·o_i,  ds_ij = p_ij·(do_i·v_j - δ_i)·scale
 //   dq_i = Σ_j ds_ij·k_j,  dk_j = Σ_i ds_ij·q_i,  dv_j = Σ_i p_ij·do_i
 #include "kernels.h"
@@ -30,6 +30,11 @@ static double dot(const float * a, const float * b, int n) {
     return s;
 }
 
+// first_key and next_key go through the keys that query i sees.
+static int first_key(const ck_attn * a, int i) { return a->prefix > 0 ? 0 : a->start[i]; }
+
+static int next_key(const ck_attn * a, int i, int l) { return l + 1 == a->prefix ? ck_max(a->start[i], l + 1) : l + 1; }
+
 // One head: scores of a query live in the thread's scratch, [t].
 static void forward_head(void * arg, int h, int thread) {
     const job *     j  = arg;
@@ -39,18 +44,18 @@ static void forward_head(void * arg, int h, int thread) {
     for (int i = 0; i < a->t; i++) {
         const float * q = a->q + i * a->ldq + off;
         double        m = -INFINITY, sum = 0;
-        for (int l = a->start[i]; l <= i; l++) {
+        for (int l = first_key(a, i); l <= i; l = next_key(a, i, l)) {
             s[l] = a->scale * dot(q, a->k + l * a->ldk + kv, a->dim);
             m    = s[l] > m ? s[l] : m;
         }
-        for (int l = a->start[i]; l <= i; l++) {
+        for (int l = first_key(a, i); l <= i; l = next_key(a, i, l)) {
             s[l] = exp(s[l] - m);
             sum += s[l];
         }
         j->lse_out[i * a->heads + h] = (float) (m + log(sum));
         for (int d = 0; d < a->dim; d++) {
             double y = 0;
-            for (int l = a->start[i]; l <= i; l++) {
+            for (int l = first_key(a, i); l <= i; l = next_key(a, i, l)) {
                 y += s[l] * a->v[l * a->ldv + kv + d];
             }
             j->out[i * j->ldo + off + d] = (float) (y / sum);
@@ -82,7 +87,7 @@ static void backward_head(void * arg, int kv_head, int thread) {
             const float * g = j->d_o + i * j->lddo + h * dim;
             double        delta = dot(g, j->o + i * j->ldo + h * dim, dim), lse = j->lse[i * a->heads + h];
             memset(dq, 0, (size_t) dim * sizeof(double));
-            for (int l = a->start[i]; l <= i; l++) {
+            for (int l = first_key(a, i); l <= i; l = next_key(a, i, l)) {
                 const float * k  = a->k + l * a->ldk + kv;
                 double        p  = exp(a->scale * dot(q, k, dim) - lse);
                 double        ds = p * (dot(g, a->v + l * a->ldv + kv, dim) - delta) * a->scale;

@@ -77,16 +77,18 @@ int ck_rmsnorm_back(ck_pool * p, float * dx, int64_t lddx, const float * dy, int
 // inverse turns back, which is the gradient.
 int ck_rope(ck_pool * p, float * x, int64_t ld, const float * table, int t, int heads, int dim, int half, bool neox, bool inverse);
 
-// ck_attn describes causal attention: query i sees the keys start[i]..i; start
-// never falls. q and o are [t, heads·dim], k and v [t, kv_heads·dim], lse is
-// [t, heads]; head h reads kv head h / (heads / kv_heads). Scores are scaled by scale.
+// ck_attn describes causal attention: query i sees the keys start[i]..i and,
+// where i >= prefix, the keys 0..prefix-1 as well. start never falls; it is 0
+// below prefix and at least prefix from there on. q and o are [t, heads·dim],
+// k and v [t, kv_heads·dim], lse is [t, heads]; head h reads kv head
+// h / (heads / kv_heads). Scores are scaled by scale.
 typedef struct {
     const float *   q;
     const float *   k;
     const float *   v;
     int64_t         ldq, ldk, ldv;
     const int32_t * start;
-    int             t, heads, kv_heads, dim;
+    int             prefix, t, heads, kv_heads, dim;
     float           scale;
 } ck_attn;
 

@@ -208,14 +208,20 @@ func TestAttention(t *testing.T) {
 		t, heads, kv, dim int
 		segments          []int
 		window            int
+		prefix            int
 	}{
-		{1, 1, 1, 16, nil, 0}, {5, 2, 1, 16, nil, 0}, {64, 3, 1, 64, nil, 0}, {193, 6, 2, 32, []int{1, 2, 60, 100}, 0}, {130, 2, 2, 48, []int{65, 64}, 0},
-		{300, 4, 2, 16, []int{250}, 33}, {97, 2, 1, 24, []int{40, 20}, 0}, {75, 3, 3, 128, []int{10, 10, 10}, 0},
+		{1, 1, 1, 16, nil, 0, 0}, {5, 2, 1, 16, nil, 0, 0}, {64, 3, 1, 64, nil, 0, 0}, {193, 6, 2, 32, []int{1, 2, 60, 100}, 0, 0},
+		{130, 2, 2, 48, []int{65, 64}, 0, 0}, {300, 4, 2, 16, []int{250}, 33, 0}, {97, 2, 1, 24, []int{40, 20}, 0, 0},
+		{75, 3, 3, 128, []int{10, 10, 10}, 0, 0},
+		// The first segment is a prefix that all others see.
+		{140, 4, 2, 16, []int{24, 30, 1, 50}, 0, 24}, {200, 2, 1, 32, []int{70, 3, 100}, 0, 70}, {90, 3, 3, 64, []int{16, 20}, 0, 16},
+		{60, 2, 1, 24, []int{7, 20, 30}, 0, 7}, {33, 1, 1, 16, []int{33}, 0, 33},
 	} {
 		t.Run(fmt.Sprint(s), func(t *testing.T) {
 			f := newFixture(t)
 			naive, fast := pair(f)
 			a := f.attention(s.t, s.heads, s.kv, s.dim, s.segments)
+			a.Prefix = s.prefix
 			for i := range a.Start {
 				if s.window > 0 {
 					a.Start[i] = max(a.Start[i], int32(i-s.window+1))
@@ -294,6 +300,7 @@ func TestRefusals(t *testing.T) {
 		c.Rope(x, y, 5, false, false),
 		c.Gather(y, x, []int32{0, 1, 2, 3}),
 		c.CrossEntropy(y, []int32{0, 1, 2, 8}, false, 1, make([]float64, 4), make([]int32, 4)),
+		c.Attention(native.Attention{Q: x, K: x, V: x, Start: []int32{0, 0, 2, 2}, Prefix: 3, Heads: 2, KV: 2, Dim: 16, Scale: 1}, w.Slab(0, 4), y.Columns(0, 2)),
 		c.Attention(native.Attention{Q: x, K: x, V: x, Start: []int32{0, 0, 3, 2}, Heads: 2, KV: 2, Dim: 16, Scale: 1}, w.Slab(0, 4), y.Columns(0, 2)),
 	}
 	for i, err := range shape {

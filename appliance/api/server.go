@@ -121,6 +121,7 @@ func (s *Server) ownRoutes() []route {
 		{"GET /admin/models", roleAdmin, s.adminModels},
 		{"POST /admin/models", roleAdmin, s.adminImportModel},
 		{"DELETE /admin/models/{name...}", roleAdmin, s.adminRemoveModel},
+		{"GET /admin/models/{name...}", roleAdmin, s.adminModel},
 
 		{"GET /admin/datasets", roleAdmin, s.adminDatasets},
 		{"POST /admin/datasets", roleAdmin, s.adminImportDataset},

@@ -1,0 +1,36 @@
+package api
+
+import (
+	"net/http"
+
+	"cloister/appliance/admin"
+	"cloister/appliance/models"
+)
+
+// adminModel serves GET /admin/models/{name}.
+func (s *Server) adminModel(w http.ResponseWriter, r *http.Request) error {
+	name := r.PathValue("name")
+	m, err := s.Models.Resolve(name)
+	if err != nil {
+		return err
+	}
+	out := admin.Model{BaseModel: m.Base, Adapter: m.Adapter, Entry: models.Entry{
+		Name: name, Kind: models.KindBase, Base: m.Base.Name, Target: m.Name(), CreatedAt: m.Base.CreatedAt,
+	}}
+	if a := m.Adapter; a != nil {
+		out.Kind, out.CreatedAt = models.KindAdapter, a.CreatedAt
+		if a.Checkpoint {
+			out.Kind = models.KindCheckpoint
+		}
+	}
+	switch {
+	case m.Alias != "":
+		out.Kind = models.KindAlias
+	default: // the default model, or an OpenAI name that is mapped
+		out.Name = m.Name()
+	}
+	if out.System, err = s.tunedWith(m); err != nil {
+		return err
+	}
+	return respond(w, http.StatusOK, out)
+}

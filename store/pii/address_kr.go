@@ -75,12 +75,12 @@ func (d *doc) addressPart(a *address, p int) bool {
 	if d.class(p) == cDigit {
 		return (a.road || a.area) && d.addressNumber(a, p)
 	}
-	if d.hasPrefix(p, "산 ") || d.hasPrefix(p, "지하 ") || d.at(p) == '산' && d.class(p+1) == cDigit {
-		q := d.skipBlanks(p + strings.IndexAny("지하 ", " ")/3)
-		for d.class(q) == cHangul || d.class(q) == cSpace {
-			q++
+	if a.road || a.area { // "산 12-3", "지하 175"
+		for _, w := range [...]string{"산", "지하"} {
+			if q := d.skipBlanks(p + len([]rune(w))); d.hasPrefix(p, w) && d.class(q) == cDigit {
+				return d.addressNumber(a, q)
+			}
 		}
-		return (a.road || a.area) && q-p < 4 && d.addressNumber(a, q)
 	}
 	if d.class(p) != cHangul {
 		return false

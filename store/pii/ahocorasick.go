@@ -20,16 +20,32 @@ type output struct {
 	kind   kind
 }
 
+// trieNode is a node of the trie that an automaton is laid out from.
+type trieNode struct {
+	next  map[uint16]int // by symbol
+	keys  []uint16       // of next, in the order of insertion
+	out   output
+	place int32 // the node's state
+}
+
 // newAutomaton builds the automaton of words, which must be folded already.
 func newAutomaton(words map[string]kind) *automaton {
 	a := &automaton{symbol: make([]uint16, 0x10000)}
-	type node struct {
-		next map[uint16]int
-		keys []uint16
-		out  output
+	nodes, symbols := a.buildTrie(words)
+	a.symbol['_'] = a.symbol[' '] // patient_name
+	for c := 'A'; c <= 'Z'; c++ {
+		a.symbol[c] = a.symbol[c+'a'-'A']
 	}
-	nodes := []node{{next: map[uint16]int{}}}
-	symbols := uint16(0)
+	a.grow(1 + symbols)
+	a.check[0] = 0
+	order := a.layOut(nodes)
+	a.linkFailures(nodes, order)
+	return a
+}
+
+// buildTrie returns the trie of words and the number of symbols, and numbers these.
+func (a *automaton) buildTrie(words map[string]kind) (nodes []trieNode, symbols int) {
+	nodes = []trieNode{{next: map[uint16]int{}}}
 	for w, k := range words {
 		cur, n := 0, int32(0)
 		for _, r := range w {
@@ -38,13 +54,13 @@ func newAutomaton(words map[string]kind) *automaton {
 			}
 			if a.symbol[r] == 0 {
 				symbols++
-				a.symbol[r] = symbols
+				a.symbol[r] = uint16(symbols)
 			}
 			s := a.symbol[r]
 			to, ok := nodes[cur].next[s]
 			if !ok {
 				to = len(nodes)
-				nodes = append(nodes, node{next: map[uint16]int{}})
+				nodes = append(nodes, trieNode{next: map[uint16]int{}})
 				nodes[cur].next[s] = to
 				nodes[cur].keys = append(nodes[cur].keys, s)
 			}
@@ -53,53 +69,53 @@ func newAutomaton(words map[string]kind) *automaton {
 		}
 		nodes[cur].out = output{n, nodes[cur].out.kind | k}
 	}
-	a.symbol['_'] = a.symbol[' '] // patient_name
-	for c := 'A'; c <= 'Z'; c++ {
-		a.symbol[c] = a.symbol[c+'a'-'A']
-	}
+	return nodes, symbols
+}
 
-	place := make([]int32, len(nodes)) // node → state
-	a.grow(1 + int(symbols))
-	a.check[0] = 0
+// layOut gives each node a place in the double array, and returns the nodes
+// breadth first.
+func (a *automaton) layOut(nodes []trieNode) (order []int) {
 	free := int32(1)
-	for queue := []int{0}; len(queue) > 0; queue = queue[1:] {
-		n := queue[0]
-		state := place[n]
-		a.out[state] = nodes[n].out
-		if len(nodes[n].keys) == 0 {
+	order = append(order, 0)
+	for i := 0; i < len(order); i++ {
+		n := &nodes[order[i]]
+		a.out[n.place] = n.out
+		if len(n.keys) == 0 {
 			continue
 		}
 		for free < int32(len(a.check)) && a.check[free] >= 0 {
 			free++
 		}
-		base := max(1, free-int32(nodes[n].keys[0]))
-		for !a.fits(base, nodes[n].keys) {
+		base := max(1, free-int32(n.keys[0]))
+		for !a.fits(base, n.keys) {
 			base++
 		}
-		a.base[state] = base
-		for _, s := range nodes[n].keys {
+		a.base[n.place] = base
+		for _, s := range n.keys {
 			to := base + int32(s)
-			a.check[to] = state
-			place[nodes[n].next[s]] = to
-			queue = append(queue, nodes[n].next[s])
+			a.check[to] = n.place
+			nodes[n.next[s]].place = to
+			order = append(order, n.next[s])
 		}
 	}
-	// Failure links, breadth first.
-	for queue := []int{0}; len(queue) > 0; queue = queue[1:] {
-		n := queue[0]
-		for _, s := range nodes[n].keys {
-			child := nodes[n].next[s]
-			to := place[child]
-			if n != 0 {
-				a.fail[to] = a.step(a.fail[place[n]], s)
+	return order
+}
+
+// linkFailures sets where each state goes on when no child fits; order is
+// breadth first.
+func (a *automaton) linkFailures(nodes []trieNode, order []int) {
+	for _, i := range order {
+		n := &nodes[i]
+		for _, s := range n.keys {
+			to := nodes[n.next[s]].place
+			if i != 0 {
+				a.fail[to] = a.step(a.fail[n.place], s)
 			}
 			if a.out[to].length == 0 {
 				a.out[to] = a.out[a.fail[to]]
 			}
-			queue = append(queue, child)
 		}
 	}
-	return a
 }
 
 func (a *automaton) grow(n int) {

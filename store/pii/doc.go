@@ -23,7 +23,6 @@ const (
 
 func (c class) latin() bool { return c == cUpper || c == cLower }
 func (c class) word() bool  { return c >= cDigit && c <= cLetter }
-func (c class) blank() bool { return c == cSpace || c == cNewline }
 
 // doc is one text, normalised, with what the scan found in it. Positions of
 // matchers are indexes into r; only the last step goes back to bytes.

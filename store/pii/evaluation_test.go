@@ -171,17 +171,57 @@ func table(scores map[string]*tally) (string, tally) {
 	return b.String(), all
 }
 
-func TestEvaluation(t *testing.T) {
-	rows := readJSONL[labelled](t, "synth_dev.jsonl")
-	scores := evaluate(t, rows, *showMisses)
-	report, all := table(scores)
-	t.Log("\n" + report)
-	_ = all
+// floors are the least F1 of whole spans, per entity and over all. They are what
+// the rules reached, a little rounded down: a change that loses more must say why.
+type floors struct {
+	all, each float64
+	precision float64 // over all
 }
 
+func (f floors) check(t *testing.T, scores map[string]*tally) {
+	t.Helper()
+	report, all := table(scores)
+	t.Log("\n" + report)
+	if all.f1() < f.all || all.precision() < f.precision {
+		t.Errorf("over all: F1 %.3f and precision %.3f, want at least %.3f and %.3f", all.f1(), all.precision(), f.all, f.precision)
+	}
+	for e, s := range scores {
+		if s.f1() < f.each {
+			t.Errorf("%s: F1 %.3f, want at least %.3f", e, s.f1(), f.each)
+		}
+	}
+}
+
+// TestEvaluation runs on the shared test data.
+func TestEvaluation(t *testing.T) {
+	rows := readJSONL[labelled](t, "synth_dev.jsonl")
+	floors{all: 0.997, each: 0.99, precision: 0.997}.check(t, evaluate(t, rows, *showMisses))
+
+	m := newMasker(t, pii.Options{})
+	for _, row := range rows {
+		if row.Category == "hard_negative" && len(m.Find(row.Text)) > 0 {
+			t.Errorf("%s: found %v where nothing is personal", row.ID, pii.Summarise(m.Find(row.Text)))
+		}
+	}
+}
+
+// TestEvaluationOwn runs on own texts that were looked at.
+func TestEvaluationOwn(t *testing.T) {
+	floors{all: 0.99, each: 0.98, precision: 0.99}.check(t, evaluate(t, readMarked(t, "own_dev.txt"), *showMisses))
+}
+
+// TestEvaluationHeldOut runs on own texts whose misses are never printed. When
+// they first met the rules, F1 was 0.922 over all; words for roles and titles
+// were added since, none of them taken from a miss.
+func TestEvaluationHeldOut(t *testing.T) {
+	floors{all: 0.96, each: 0.85, precision: 0.98}.check(t, evaluate(t, readMarked(t, "own_test.txt"), false))
+}
+
+// TestChecksumValues looks at numbers that stand alone. One corporation number
+// of the list is by chance a valid foreigner number, too: nothing can tell.
 func TestChecksumValues(t *testing.T) {
 	m := newMasker(t, pii.Options{})
-	wrong := map[string]int{}
+	chance := 0
 	for _, row := range readJSONL[struct {
 		Entity string `json:"entity"`
 		Value  string `json:"value"`
@@ -189,21 +229,16 @@ func TestChecksumValues(t *testing.T) {
 	}](t, "checksum_synth_dev.jsonl") {
 		found := m.Find(row.Value)
 		got := len(found) == 1 && found[0].Entity == row.Entity && found[0].Start == 0 && found[0].End == len(row.Value)
-		if got != row.Should {
-			wrong[row.Entity]++
-			t.Errorf("%s %s: found %v, want %v", row.Entity, row.Value, found, row.Should)
+		if got == row.Should {
+			continue
 		}
+		if row.Entity == pii.CorporateNumber && len(found) == 1 && found[0].Entity == pii.ForeignerNumber {
+			chance++
+			continue
+		}
+		t.Errorf("%s %s: found %v, want %v", row.Entity, row.Value, found, row.Should)
 	}
-}
-
-func TestEvaluationOwn(t *testing.T) {
-	report, _ := table(evaluate(t, readMarked(t, "own_dev.txt"), *showMisses))
-	t.Log("\n" + report)
-}
-
-// TestEvaluationHeldOut runs on texts that were not looked at while the rules
-// were written.
-func TestEvaluationHeldOut(t *testing.T) {
-	report, _ := table(evaluate(t, readMarked(t, "own_test.txt"), false))
-	t.Log("\n" + report)
+	if chance > 1 {
+		t.Errorf("%d corporation numbers were taken for foreigner numbers", chance)
+	}
 }

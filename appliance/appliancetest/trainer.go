@@ -56,7 +56,6 @@ type run struct {
 	req         train.Request
 	emit        func(train.Event)
 	epochs, per int
-	result      train.Result
 }
 
 func (r *run) train(ctx context.Context) (train.Result, error) {

@@ -43,7 +43,7 @@ func (m *Manager) Create(_ context.Context, req CreateRequest) (store.Job, error
 		notes = append(notes, fmt.Sprintf("Training starts from the base model %s; what %s has learnt is not carried over, so the data should hold all that the new model must know.", resolved.Base.Name, resolved.Adapter.Name))
 	}
 	if r := req.Hyper.LearningRateMultiplier; r > 0 && r <= maxMultiplierTypo && !m.config.LiteralMultiplier {
-		notes = append(notes, fmt.Sprintf("learning_rate_multiplier is %g, which looks like a learning rate: it scales the automatic rate, and so small a factor would train nothing. The automatic rate is used instead; set learning_rate to give a rate itself, or start the appliance with --literal-multiplier.", r))
+		notes = append(notes, fmt.Sprintf("learning_rate_multiplier is %g, which looks like a learning rate: it scales the automatic rate, and so small a factor would train nothing. The automatic rate is used instead; set learning_rate to give a rate itself, or start the appliance with --literal-lr-multiplier.", r))
 		req.Hyper.LearningRateMultiplier = 0
 	}
 	job.Seed = rand.Int64N(math.MaxInt32)

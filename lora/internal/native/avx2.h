@@ -8,6 +8,7 @@
 #include <immintrin.h>
 
 extern const ck_tiles ck_avx2_tiles;
+ck_to_float_fn        ck_avx2_to_float(int type);
 
 #define CK_INLINE static inline __attribute__((always_inline, unused)) CK_AVX2
 

@@ -92,6 +92,18 @@ static CK_AVX2 void transpose16(float * out, const float * x, int64_t ld, int k,
     }
 }
 
+static CK_AVX2 void copy16(float * out, int64_t stride, const float * x, int n, float scale) {
+    __m256 s = _mm256_set1_ps(scale);
+    int    j = 0;
+    for (; j + CK_NR <= n; j += CK_NR, out += stride) {
+        _mm256_storeu_ps(out, _mm256_mul_ps(s, _mm256_loadu_ps(x + j)));
+        _mm256_storeu_ps(out + 8, _mm256_mul_ps(s, _mm256_loadu_ps(x + j + 8)));
+    }
+    for (int r = 0; j < n && r < CK_NR; r++) {
+        out[r] = j + r < n ? scale * x[j + r] : 0;
+    }
+}
+
 static CK_AVX2 void pack_left(float * out, const float * x, int64_t ld, int k) {
     int l = 0;
     for (; l + 4 <= k; l += 4) {
@@ -161,6 +173,8 @@ static CK_AVX2 void score_back_row(float * p, float * dp, int n, float scale, fl
 const ck_tiles ck_avx2_tiles = {
     .tile           = {NULL, tile1, tile2, tile3, tile4, tile5, tile6},
     .transpose16    = transpose16,
+    .copy16         = copy16,
+    .to_float       = ck_avx2_to_float,
     .pack_left      = pack_left,
     .softmax_row    = softmax_row,
     .score_back_row = score_back_row,

@@ -20,7 +20,7 @@ bool ck_type_ok(int type, int64_t cols) {
 
 int ck_block_size(int type) { return (int) traits(type)->blck_size; }
 
-const float * ck_dequant(int type, const void * row, int64_t cols, int64_t j0, int64_t n, float * tmp) {
+const float * ck_dequant(ck_to_float_fn to_float, int type, const void * row, int64_t cols, int64_t j0, int64_t n, float * tmp) {
     if (type == GGML_TYPE_F32) {
         return (const float *) row + j0;
     }
@@ -31,7 +31,7 @@ const float * ck_dequant(int type, const void * row, int64_t cols, int64_t j0, i
     if (b1 * blk > cols) {
         b1 = cols / blk;
     }
-    t->to_float((const char *) row + (size_t) b0 * t->type_size, tmp, (b1 - b0) * blk);
+    (to_float != NULL ? to_float : t->to_float)((const char *) row + (size_t) b0 * t->type_size, tmp, (b1 - b0) * blk);
     return tmp + (j0 - b0 * blk);
 }
 
@@ -52,7 +52,7 @@ static void embed_chunk(void * arg, int chunk, int thread) {
     const embed_job * j = arg;
     for (int i = chunk * EMBED_ROWS; i < ck_min(j->t, (chunk + 1) * EMBED_ROWS); i++) {
         float *       dst = j->out + i * j->ld;
-        const float * src = ck_dequant(j->type, j->table + (size_t) j->ids[i] * j->row_bytes, j->n, 0, j->n, dst);
+        const float * src = ck_dequant(NULL, j->type, j->table + (size_t) j->ids[i] * j->row_bytes, j->n, 0, j->n, dst);
         if (src != dst) {
             memcpy(dst, src, (size_t) j->n * sizeof *dst);
         }

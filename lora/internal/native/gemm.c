@@ -88,17 +88,18 @@ typedef struct {
 
 // pack_right_trans packs columns [j0,j0+w) of the transpose of b, which are rows of b, for k0 <= l < k0+kl.
 static void pack_right_trans(const gemm_job * j, const ck_term * t, float * out, float * tmp, int j0, int w, int k0, int kl) {
-    const ck_right * b = &t->b;
+    const ck_right * b        = &t->b;
+    ck_to_float_fn   to_float = j->tiles->to_float(b->type);
     for (int jp = 0; jp < w; jp += CK_NR, out += (size_t) kl * CK_NR) {
         const char *  row = (const char *) b->data + (size_t) (j0 + jp) * b->row_bytes;
         int           nr  = ck_min(CK_NR, w - jp);
         int64_t       ld  = kl + 2 * BLOCK_MAX;
-        const float * x   = ck_dequant(b->type, row, t->k, k0, kl, tmp);
+        const float * x   = ck_dequant(to_float, b->type, row, t->k, k0, kl, tmp);
         if (b->type == CK_F32) { // x is the row itself
             ld = (int64_t) (b->row_bytes / sizeof(float));
         } else {
             for (int r = 1; r < nr; r++) {
-                ck_dequant(b->type, row + (size_t) r * b->row_bytes, t->k, k0, kl, tmp + r * ld);
+                ck_dequant(to_float, b->type, row + (size_t) r * b->row_bytes, t->k, k0, kl, tmp + r * ld);
             }
         }
         if (nr == CK_NR) {
@@ -114,21 +115,13 @@ static void pack_right_trans(const gemm_job * j, const ck_term * t, float * out,
 }
 
 // pack_right packs columns [j0,j0+w) of rows k0 <= l < k0+kl of b.
-static void pack_right(const ck_term * t, int n, float * out, float * tmp, int j0, int w, int k0, int kl) {
-    const ck_right * b = &t->b;
+static void pack_right(const gemm_job * j, const ck_term * t, float * out, float * tmp, int j0, int w, int k0, int kl) {
+    const ck_right * b        = &t->b;
+    ck_to_float_fn   to_float = j->tiles->to_float(b->type);
     for (int l = 0; l < kl; l++) {
         const char *  row = (const char *) b->data + (size_t) (k0 + l) * b->row_bytes;
-        const float * x   = ck_dequant(b->type, row, n, j0, w, tmp);
-        float *       dst = out + (size_t) l * CK_NR;
-        int           jp  = 0;
-        for (; jp + CK_NR <= w; jp += CK_NR, dst += (size_t) kl * CK_NR) {
-            for (int r = 0; r < CK_NR; r++) {
-                dst[r] = b->scale * x[jp + r];
-            }
-        }
-        for (int r = 0; jp < w && r < CK_NR; r++) {
-            dst[r] = jp + r < w ? b->scale * x[jp + r] : 0;
-        }
+        const float * x   = ck_dequant(to_float, b->type, row, j->n, j0, w, tmp);
+        j->tiles->copy16(out + (size_t) l * CK_NR, (int64_t) kl * CK_NR, x, w, b->scale);
     }
 }
 
@@ -197,7 +190,7 @@ static void gemm_chunk(void * arg, int chunk, int thread) {
             if (t->b.trans) {
                 pack_right_trans(j, t, right, tmp, j0, w, k0, kl);
             } else {
-                pack_right(t, j->n, right, tmp, j0, w, k0, kl);
+                pack_right(j, t, right, tmp, j0, w, k0, kl);
             }
             multiply_block(j, t, i0, i1, j0, w, k0, kl, right, (int64_t) kl * CK_NR, CK_NR, add);
             add = true;
@@ -280,17 +273,7 @@ static void tn_chunk(void * arg, int chunk, int thread) {
     for (int t0 = 0; t0 < j->t; t0 += TN_ROWS) {
         int tl = ck_min(TN_ROWS, j->t - t0);
         for (int l = 0; l < tl; l++) {
-            const float * src = j->x + (t0 + l) * j->ldx + j0;
-            float *       dst = x + l * CK_NR;
-            for (int jp = 0; jp < w; jp += CK_NR, dst += TN_ROWS * CK_NR) {
-                int nr = ck_min(CK_NR, w - jp);
-                if (nr == CK_NR) {
-                    memcpy(dst, src + jp, CK_NR * sizeof(float));
-                    continue;
-                }
-                memset(dst, 0, CK_NR * sizeof(float));
-                memcpy(dst, src + jp, (size_t) nr * sizeof(float));
-            }
+            j->tiles->copy16(x + l * CK_NR, TN_ROWS * CK_NR, j->x + (t0 + l) * j->ldx + j0, w, 1);
         }
         for (int jp = 0; jp < w; jp += CK_NR) {
             for (int i = 0; i < j->r; i += CK_MR) {

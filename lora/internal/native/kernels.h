@@ -7,7 +7,7 @@
 
 #if defined(__x86_64__)
 #define CK_X86 1
-#define CK_AVX2 __attribute__((target("avx2,fma")))
+#define CK_AVX2 __attribute__((target("avx2,fma,f16c")))
 #endif
 
 typedef void (*ck_chunk_fn)(void * arg, int chunk, int thread);
@@ -53,9 +53,13 @@ extern const ck_ops ck_avx2;
 
 enum { CK_F32 = 0 }; // GGML_TYPE_F32
 
+// ck_to_float_fn turns n values, whole blocks, into float.
+typedef void (*ck_to_float_fn)(const void * x, float * y, int64_t n);
+
 // ck_dequant turns values [j0,j0+n) of a row of the given ggml type into float. tmp has room for n + 2·block values; the
-// result is *out, which is tmp or a place within it, or the row itself when it is F32.
-const float * ck_dequant(int type, const void * row, int64_t cols, int64_t j0, int64_t n, float * tmp);
+// result is tmp or a place within it, or a place in the row itself when that is F32. to_float is the level's own
+// conversion of the type, NULL for ggml's.
+const float * ck_dequant(ck_to_float_fn to_float, int type, const void * row, int64_t cols, int64_t j0, int64_t n, float * tmp);
 // ck_block_size is the number of values in a block of a type.
 int ck_block_size(int type);
 
@@ -73,6 +77,10 @@ typedef struct {
     ck_tile_fn tile[CK_MR + 1];
     // transpose16 writes rows 0..15 of x (k values each, ld apart) as a panel: out[l*16 + j] = scale·x[j*ld + l].
     void (*transpose16)(float * out, const float * x, int64_t ld, int k, float scale);
+    // copy16 writes row l of panels of 16 columns: out[p*stride + r] = scale·x[16*p + r] for the first n values, 0 to the end.
+    void (*copy16)(float * out, int64_t stride, const float * x, int n, float scale);
+    // to_float is a conversion that is faster than ggml's, or NULL.
+    ck_to_float_fn (*to_float)(int type);
     // pack_left writes rows 0..5 of x as out[l*6 + i] = x[i*ld + l].
     void (*pack_left)(float * out, const float * x, int64_t ld, int k);
     // softmax_row: p[j] = exp(scale·p[j] - m) for j < n, where m = max(m0, scale·max p), which it returns; *sum is Σ p[j].

@@ -33,7 +33,7 @@ static void add_term(const gemm_job * j, const ck_term * t, int i0, int i1, doub
     int64_t          lda  = t->lda != 0 ? t->lda : t->k;
     int              rows = b->trans ? j->n : t->k, cols = b->trans ? t->k : j->n;
     for (int r = 0; r < rows; r++) {
-        const float * w = ck_dequant(b->type, (const char *) b->data + (size_t) r * b->row_bytes, cols, 0, cols, tmp);
+        const float * w = ck_dequant(NULL, b->type, (const char *) b->data + (size_t) r * b->row_bytes, cols, 0, cols, tmp);
         for (int i = i0; i < i1; i++) {
             const float * a   = t->a + i * lda;
             double *      out = sum + (size_t) (i - i0) * (size_t) j->n;

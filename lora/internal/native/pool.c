@@ -139,7 +139,7 @@ bool ck_level_supported(int level) {
 #ifdef CK_X86
     // __builtin_cpu_supports also asks whether the system saves the wide registers.
     if (level == CK_LEVEL_AVX2) {
-        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
     }
 #endif
     return false;

@@ -142,6 +142,42 @@ func TestEncodings(t *testing.T) {
 	}
 }
 
+// TestLongTexts has more of each encoding than the reader looks at, so that its
+// view ends within a character.
+func TestLongTexts(t *testing.T) {
+	for _, pad := range []string{"", "x", "xx"} {
+		text := "질문,답변\n" + strings.Repeat("가나"+pad+"다라,마바\n", 20_000)
+		cp949, err := korean.EUCKR.NewEncoder().String(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, content := range map[string]string{"UTF-8": text, "CP949": cp949} {
+			n := 0
+			err := ingest.Read(strings.NewReader(content), "a.csv", ingest.Options{}, func(r ingest.Record) error {
+				if n++; r.Question != "가나"+pad+"다라" {
+					t.Fatalf("%s, row %d: %q", name, r.Row, r.Question)
+				}
+				return nil
+			})
+			if err != nil || n != 20_000 {
+				t.Errorf("%s: %d records, %v", name, n, err)
+			}
+		}
+	}
+}
+
+// TestBrokenAnywhere puts a byte that CP949 does not know where buffers end.
+func TestBrokenAnywhere(t *testing.T) {
+	const head = "question,answer\n"
+	for at := 65_528; at < 65_545; at++ {
+		content := head + strings.Repeat("x", at-len(head)) + "\xff,y\n"
+		_, err := read(t, "a.csv", content, ingest.Options{Encoding: "cp949"})
+		if err == nil || !strings.Contains(err.Error(), "line 2: the text is not valid CP949") {
+			t.Errorf("at byte %d: got %v", at, err)
+		}
+	}
+}
+
 // TestErrors holds the words of every refusal: what, where, what to do.
 func TestErrors(t *testing.T) {
 	for _, tt := range []struct {
@@ -161,6 +197,8 @@ func TestErrors(t *testing.T) {
 			`clinic.csv, row 1: there is no column "key"; it has: question, answer`},
 		{"two of a name", "clinic.csv", "Question,question,answer\n1,2,3\n", ingest.Options{},
 			`clinic.csv, row 1: there are two columns "question"; rename one`},
+		{"one column twice", "clinic.csv", "question,answer\n1,2\n", ingest.Options{QuestionColumn: "answer"},
+			`clinic.csv, row 1: question and answer are the same column; use --question and --answer to name two`},
 		{"no header", "clinic.csv", "My name is Ada Lovelace,call 010-1234-5678\nx,y\n", ingest.Options{},
 			`clinic.csv, row 1: there is no column "question" and no column "answer"; it has: 2 columns whose first row does not look like names (the first row must hold the names); use --question NAME --answer NAME`},
 		{"too many fields", "a.csv", "question,answer\nq,a, b\n", ingest.Options{},
@@ -270,7 +308,7 @@ func (e *endless) Read(p []byte) (int, error) {
 }
 
 func TestHugeFilesAreStreamed(t *testing.T) {
-	const size = 96 << 20
+	const size = 32 << 20
 	for _, tt := range []struct{ name, head, row string }{
 		{"a.csv", "question,answer\n", strings.Repeat("x", 500) + "," + strings.Repeat("y", 500) + "\n"},
 		{"a.jsonl", "", `{"question":"` + strings.Repeat("x", 500) + `","answer":"` + strings.Repeat("y", 500) + "\"}\n"},

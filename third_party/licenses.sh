@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# Writes third_party/LICENSES.txt: the licence of everything that is linked into bin/cloister.
+. "$(dirname "$0")/lib.sh"
+cd "$here/.."
+
+section() { printf '\n%s\n%s\n\n' "$(printf '=%.0s' {1..78})" "$1"; }
+
+src="$cache/llama.cpp-$LLAMA_CPP_COMMIT"
+{
+    echo "Cloister is under the Apache License 2.0; see LICENSE. Its binary holds the works below, each under its own licence."
+    section "llama.cpp $LLAMA_CPP_VERSION (with ggml and llama-common)"
+    cat "$src/LICENSE"
+    for f in "$src"/licenses/LICENSE-*; do
+        case $f in *jsonhpp | *httplib | *nlohmann*) section "$(basename "$f" | sed s/LICENSE-//), inside llama-common"; cat "$f" ;; esac
+    done
+    go list -deps -f '{{with .Module}}{{if not .Main}}{{.Path}} {{.Version}} {{.Dir}}{{end}}{{end}}' ./cmd/cloister | sort -u |
+        while read -r path version dir; do
+            section "$path $version"
+            files=$(find "$dir" -maxdepth 1 -iname 'licen[sc]e*' -o -maxdepth 1 -iname 'copying*' | sort)
+            [ -n "$files" ] || die "$path has no licence file"
+            # shellcheck disable=SC2086
+            cat $files
+        done
+    section "Go standard library $(go env GOVERSION)"
+    cat "$(go env GOROOT)/LICENSE"
+} | sed 's/\r$//' >"$here/LICENSES.txt"

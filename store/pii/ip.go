@@ -27,7 +27,7 @@ func findIPs(d *doc, rec *recogniser) {
 			valid = valid && v <= 255 && (n == 1 || d.r[g.start] != '0')
 			small = small && v < 10
 		}
-		if !valid {
+		if !valid || isLocal(d.slice(start, end)) {
 			continue
 		}
 		score, why := 0.85, "four octets"
@@ -78,6 +78,12 @@ func (d *doc) findIPv6(rec *recogniser) {
 			d.add(rec, start, end, 0.95, "shape of IPv6")
 		}
 	}
+}
+
+// isLocal says whether an IPv4 address is no machine's in particular.
+func isLocal(s string) bool {
+	a, err := netip.ParseAddr(s)
+	return err == nil && (a.IsLoopback() || a.IsUnspecified() || s == "255.255.255.255")
 }
 
 func isHex(r rune) bool {

@@ -47,6 +47,7 @@ const (
 	kName
 	kRole
 	kTitle
+	kGreeting
 	kAdvocate // professions that are registered
 )
 
@@ -58,7 +59,7 @@ var kindNames = map[string]kind{
 	"RECORD": kRecord, "LICENSE": kLicense, "SSN": kSSN, "IBAN": kIBAN, "IP": kIP,
 	"DOB": kDOB, "DATE": kDate, "NOTID": kNotID,
 	"MAC": kMAC, "SECRET": kSecret, "ADMIN": kAdmin, "VERSION": kVersion, "ADDRESS": kAddress,
-	"NAME": kName, "ROLE": kRole, "TITLE": kTitle, "ADVOCATE": kAdvocate,
+	"NAME": kName, "ROLE": kRole, "TITLE": kTitle, "GREETING": kGreeting, "ADVOCATE": kAdvocate,
 }
 
 // lexicon returns the words that all texts are scanned for.

@@ -45,7 +45,7 @@ func findLatinNames(d *doc, rec *recogniser) {
 // isTitle says whether the part is a title or greeting such as Dr or Dear.
 func (d *doc) isTitle(p namePart) bool {
 	h := d.hitEndingAt(p.end)
-	return h != nil && int(h.start) <= p.start && h.kind&kTitle != 0
+	return h != nil && int(h.start) <= p.start && h.kind&(kTitle|kGreeting) != 0
 }
 
 // nameParts reads up to four words that can make a name, from start on.
@@ -71,6 +71,9 @@ func (d *doc) nameParts(start int, parts []namePart) []namePart {
 				return nil
 			}
 		case d.cls[p] == cUpper:
+			if d.camelCase(p, part.end) {
+				return d.trimLinks(parts)
+			}
 		case len(parts) > 0 && part.is(latinLink):
 		default:
 			return d.trimLinks(parts)
@@ -101,6 +104,23 @@ func (d *doc) trimLinks(parts []namePart) []namePart {
 	return parts
 }
 
+// camelCase says whether a capital stands behind small letters in r[p:q], as in
+// the names of programs; McDonald and DeLuca are names of persons.
+func (d *doc) camelCase(p, q int) bool {
+	small := 0
+	for i := p + 1; i < q; i++ {
+		switch {
+		case d.cls[i] == cUpper && small > 0 && d.cls[i-1] == cLower:
+			return small > 3 || q-i < 3
+		case d.cls[i] == cLower:
+			small++
+		case d.cls[i] == cOther:
+			small = 0
+		}
+	}
+	return false
+}
+
 // bestLatin returns the weight of the best name that begins with the first
 // part, and of how many parts it consists.
 func (d *doc) bestLatin(parts []namePart) (best float64, n int, why string) {
@@ -111,7 +131,7 @@ func (d *doc) bestLatin(parts []namePart) (best float64, n int, why string) {
 			continue
 		}
 		w, what := d.weighLatin(parts[:k])
-		after, afterWhy := d.afterLatin(parts, k)
+		after, afterWhy := d.afterLatin(parts, k, beforeWhy)
 		total := w + before + after
 		if k == 1 && before == 0 && after < 2 {
 			continue
@@ -240,28 +260,32 @@ func (d *doc) romanName(parts []namePart) float64 {
 // beforeLatin weighs what stands before a name.
 func (d *doc) beforeLatin(start int) (weight float64, why string, labelled bool) {
 	if k := d.label(start); k&kName != 0 {
-		if h := d.labelHit(start); h == nil || d.hasMark(int(h.end), start) {
+		switch h := d.labelHit(start); {
+		case h == nil || d.hasMark(int(h.end), start):
 			return 5, whyField, true
+		case !d.endsSentence(int(h.end), start):
+			return 2.5, whyLabel, true
 		}
-		return 2.5, whyLabel, true
 	}
 	p := start
 	for p > 0 && start-p < 4 && (d.cls[p-1] != cDigit && !d.cls[p-1].word() && d.cls[p-1] != cToken) {
 		p--
 	}
 	if h := d.hitEndingAt(p); h != nil {
-		lines := 0
-		for _, c := range d.cls[p:start] {
-			if c == cNewline {
+		lines, comma := 0, false
+		for q := p; q < start; q++ {
+			if d.cls[q] == cNewline {
 				lines++
 			}
+			comma = comma || d.r[q] == ','
 		}
 		switch {
-		case h.kind&kTitle != 0:
-			if h.end-h.start > 4 || lines > 0 { // sincerely, regards
-				return 3, "greeting or signature", false
-			}
-			return 4.2, "title or greeting", false
+		case h.kind&kTitle != 0 && lines == 0:
+			return 4.2, "title", false
+		case h.kind&kGreeting != 0 && (lines > 0 || comma): // "Sincerely,", "Thanks, Julie"
+			return 2, "signature", false
+		case h.kind&kGreeting != 0:
+			return 2.6, "greeting", false
 		case h.kind&kRole != 0 && lines == 0:
 			return 2.2, "role", false
 		}
@@ -272,8 +296,9 @@ func (d *doc) beforeLatin(start int) (weight float64, why string, labelled bool)
 	return 0, "", false
 }
 
-// afterLatin weighs what stands behind the first k parts.
-func (d *doc) afterLatin(parts []namePart, k int) (float64, string) {
+// afterLatin weighs what stands behind the first k parts; before is what stands
+// before them.
+func (d *doc) afterLatin(parts []namePart, k int, before string) (float64, string) {
 	if k < len(parts) && parts[k].is(latinOrganisation) {
 		return -4, ""
 	}
@@ -291,7 +316,7 @@ func (d *doc) afterLatin(parts []namePart, k int) (float64, string) {
 	for p < parts[k-1].end+2 && (d.at(p) == ',' || d.class(p) == cSpace) {
 		p++
 	}
-	if q := d.credentialEnd(p); q > p && props(d.r[p:q])&latinCredential != 0 {
+	if q := d.credentialEnd(p); q > p && (d.cls[q-1] == cUpper || d.at(p-1) == ' ' && d.at(p-2) == ',') && props(d.r[p:q])&latinCredential != 0 {
 		return 3, "credentials"
 	}
 	if d.class(p) == cHangul && p > parts[k-1].end {
@@ -305,6 +330,9 @@ func (d *doc) afterLatin(parts []namePart, k int) (float64, string) {
 	}
 	if _, ok := d.after(d.skipBlanks(p), 0, identity&^kRole); ok && d.at(parts[k-1].end) == ',' {
 		return 1.5, "label of what a person has behind"
+	}
+	if end := parts[k-1].end; before == "greeting" && d.at(end) == ',' || before == "signature" && d.class(end) == cNewline {
+		return 1.2, ""
 	}
 	if d.at(p) == '(' {
 		if _, ok := d.after(p+1, 0, identity|kName); ok {

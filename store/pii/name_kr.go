@@ -214,8 +214,23 @@ func (d *doc) objectBefore(start int) bool {
 
 // hasMark says whether a colon or the like stands in r[from:to].
 func (d *doc) hasMark(from, to int) bool {
+	mark := false
 	for i := from; i < to; i++ {
-		if d.cls[i] == cOther || d.cls[i] == cNewline {
+		switch {
+		case d.r[i] == '.' || d.r[i] == ')' || d.r[i] == ']':
+			return false
+		case d.cls[i] == cOther && d.r[i] != '-' && d.r[i] != '(' || d.cls[i] == cNewline:
+			mark = true
+		}
+	}
+	return mark
+}
+
+// endsSentence says whether a mark stands in r[from:to] that parts a label from
+// what follows.
+func (d *doc) endsSentence(from, to int) bool {
+	for i := from; i < to; i++ {
+		if r := d.r[i]; r == '.' || r == ')' || r == ']' || r == '(' || r == '-' || r == '`' || r == '"' {
 			return true
 		}
 	}

@@ -15,7 +15,7 @@ func (d *doc) phonesFrom(rec *recogniser, list []group, i int, g group) {
 	if g.len() > 15 || !d.phoneBorder(start) {
 		return
 	}
-	if d.at(start-1) == '+' {
+	if d.at(start-1) == '+' && !d.class(start-2).latin() {
 		if end, why, ok := d.international(start); ok {
 			from := start - 1
 			if d.at(from-1) == '(' && d.closes(from, end) {

@@ -85,7 +85,7 @@ func (d *doc) secretAfter(rec *recogniser, pos int) {
 		end--
 		others--
 	}
-	if end-start >= 4 && others > 0 && (letters > 0 || end-start <= 12) {
+	if end-start >= 4 && others > 0 && d.cls[start] != cOther && (letters > 0 || end-start <= 12) {
 		d.add(rec, start, end, 0.85, "label")
 	}
 }

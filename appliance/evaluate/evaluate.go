@@ -52,8 +52,8 @@ func New(st *store.Store, m Models, mask *masking.Service) *Service {
 	return &Service{st: st, models: m, mask: mask}
 }
 
-// Run evaluates a model and stores the result. file is read when req.Dataset is
-// empty. progress, which may be nil, is called with the number of requests that
+// Run evaluates a model and stores the result. file, which Request.FileName
+// describes, may be nil with a dataset. progress, which may be nil, is called with the number of requests that
 // are done and that there are, from several goroutines but one at a time. Texts
 // of a file, and all answers that are kept in the report, are masked.
 func (s *Service) Run(ctx context.Context, req Request, file io.Reader, progress func(done, total int)) (store.Evaluation, error) {
@@ -113,6 +113,7 @@ type run struct {
 	progress func(done, total int)
 
 	cases   []example // held-out
+	keyless int       // of them, though a file of keys came along
 	sample  []example // of what the model was trained on
 	system  string    // for questions of a file
 	verdict *eval.Verdict
@@ -209,6 +210,12 @@ func (r *run) measure(ctx context.Context) (eval.Report, error) {
 	report := eval.Measure(items, r.baseline != nil, maxSamples)
 	if err := r.trainLoss(ctx, &report); err != nil {
 		return eval.Report{}, err
+	}
+	if r.keyless > 0 {
+		report.Warnings = append(report.Warnings, fmt.Sprintf("%d of %d questions have no key in the file.", r.keyless, report.Examples))
+	}
+	if r.req.Split == store.Train {
+		report.Warnings = append(report.Warnings, "These are training examples: the figures say what was memorised, not what was learnt.")
 	}
 	if n := r.skipped.Load(); n > 0 {
 		report.Warnings = append(report.Warnings, fmt.Sprintf("%d requests did not fit into the context of the model and count as empty answers without a loss.", n))

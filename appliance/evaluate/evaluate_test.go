@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"os"
 	"path/filepath"
@@ -112,7 +113,11 @@ func floor(question string) string {
 
 func (k *kit) run(t *testing.T, req evaluate.Request, file string) (store.Evaluation, eval.Report) {
 	t.Helper()
-	e, err := k.eval.Run(t.Context(), req, strings.NewReader(file), nil)
+	var r io.Reader
+	if file != "" {
+		r = strings.NewReader(file)
+	}
+	e, err := k.eval.Run(t.Context(), req, r, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -230,6 +235,30 @@ func TestFile(t *testing.T) {
 	}
 }
 
+// Keys for the questions of a split; questions of other splits are passed over.
+func TestKeys(t *testing.T) {
+	k := newKit(t)
+	var b strings.Builder
+	b.WriteString("question,key\n")
+	for i := range 100 {
+		fmt.Fprintf(&b, "WHERE is room %d,floor %d|nonsense\n", i, i%7)
+	}
+	e, rep := k.run(t, evaluate.Request{Model: tuned, Dataset: "clinic", FileName: "keys.csv"}, b.String())
+	if e.Dataset != "clinic" || rep.Tuned.KeyFacts == nil || rep.Tuned.KeyFacts.Of != e.Examples || rep.Tuned.KeyFacts.Hits != e.Examples || rep.Base.KeyFacts.Hits != 0 {
+		t.Errorf("%+v, %+v of %d", rep.Tuned.KeyFacts, rep.Base.KeyFacts, e.Examples)
+	}
+	one := strings.Join(strings.SplitN(b.String(), "\n", 52)[:51], "\n") // half of them
+	_, rep = k.run(t, evaluate.Request{Model: tuned, Dataset: "clinic", FileName: "keys.csv"}, one)
+	if n := rep.Tuned.KeyFacts.Of; n == 0 || n == e.Examples || !strings.Contains(strings.Join(rep.Warnings, " "), "have no key") {
+		t.Errorf("%d keys, %q", n, rep.Warnings)
+	}
+	for text, want := range map[string]string{"question,key\nWho?,x\n": "a key for none", "a,b\n1,2\n": "columns question and key"} {
+		if _, err := k.eval.Run(t.Context(), evaluate.Request{Model: tuned, Dataset: "clinic", FileName: "keys.csv"}, strings.NewReader(text), nil); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+}
+
 // What models say of their own accord is masked before it is kept.
 func TestAnswersAreMasked(t *testing.T) {
 	k := newKit(t)
@@ -288,7 +317,11 @@ func TestRefuses(t *testing.T) {
 		"no number": {evaluate.Request{Model: tuned, FileName: "t.csv"}, "question,expected,human_score\nq,a,good\n", "row 2, column human_score"},
 		"split":     {evaluate.Request{Model: tuned, Dataset: "clinic", Split: "all"}, "", "no examples"},
 	} {
-		_, err := k.eval.Run(t.Context(), c.req, strings.NewReader(c.file), nil)
+		var file io.Reader
+		if c.file != "" {
+			file = strings.NewReader(c.file)
+		}
+		_, err := k.eval.Run(t.Context(), c.req, file, nil)
 		if _, ok := errors.AsType[*fault.Error](err); !ok || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want %q", name, err, c.want)
 		}
@@ -315,7 +348,7 @@ func TestTrouble(t *testing.T) {
 		return answer(adapter, m)
 	}
 	_, rep := k.run(t, evaluate.Request{Model: tuned, Dataset: "clinic", Split: store.Train}, "")
-	if rep.Tuned.ExactMatch == 1 || rep.Tuned.ExactMatch < 0.8 || len(rep.Warnings) != 1 || !strings.Contains(rep.Warnings[0], "did not fit into the context") {
+	if rep.Tuned.ExactMatch == 1 || rep.Tuned.ExactMatch < 0.8 || !strings.Contains(strings.Join(rep.Warnings, " "), "did not fit into the context") {
 		t.Errorf("%g %q", rep.Tuned.ExactMatch, rep.Warnings)
 	}
 

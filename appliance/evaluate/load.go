@@ -19,6 +19,7 @@ import (
 	"cloister/llama/chat"
 	"cloister/lora/eval"
 	"cloister/store"
+	"cloister/store/clean"
 	"cloister/store/ingest"
 )
 
@@ -26,37 +27,46 @@ import (
 // from, and names the source.
 func (r *run) load(ctx context.Context, file io.Reader, record *store.Evaluation) (source string, err error) {
 	if r.req.Dataset == "" {
-		if file == nil {
-			return "", fault.New(fault.Invalid, "", "dataset", "The request names no data: give a dataset or a file.")
-		}
-		record.Split = ""
-		source = filepath.Base(r.req.FileName)
-		r.cases, err = r.readFile(ctx, source, file)
+		record.Split, source = "", filepath.Base(r.req.FileName)
+		err = r.loadFile(ctx, source, file)
 	} else {
-		v, err := r.st.Version(r.req.Dataset, r.req.Version)
-		if errors.Is(err, store.ErrNotFound) {
-			return "", datasets.NotFound(r.req.Dataset, r.req.Version).Wrap(err)
-		}
-		if err != nil {
-			return "", err
-		}
-		record.Dataset, record.Version, record.Split = v.Dataset, v.Number, cmp.Or(r.req.Split, store.Test)
-		source = fmt.Sprintf("%s@%d %s", v.Dataset, v.Number, record.Split)
-		r.cases, err = r.split(v.Dataset, v.Number, record.Split, r.req.Limit)
-		if err != nil {
-			return "", err
-		}
+		source, err = r.loadSplit(ctx, file, record)
 	}
 	if err != nil {
 		return "", err
-	}
-	if r.req.Dataset == "" && r.req.Limit > 0 {
-		r.cases = choose(r.cases, r.req.Limit)
 	}
 	if len(r.cases) == 0 {
 		return "", fault.New(fault.Invalid, "no_examples", "dataset", "%s has no examples to evaluate on.", source)
 	}
 	return source, nil
+}
+
+// loadFile takes the examples of a file.
+func (r *run) loadFile(ctx context.Context, name string, file io.Reader) error {
+	if file == nil {
+		return fault.New(fault.Invalid, "", "dataset", "The request names no data: give a dataset or a file.")
+	}
+	all, err := r.readFile(ctx, name, file)
+	r.cases = choose(all, r.req.Limit)
+	return err
+}
+
+// loadSplit takes those of a dataset's split, with the keys of a file if one
+// came along.
+func (r *run) loadSplit(ctx context.Context, file io.Reader, record *store.Evaluation) (source string, err error) {
+	v, err := r.st.Version(r.req.Dataset, r.req.Version)
+	if errors.Is(err, store.ErrNotFound) {
+		return "", datasets.NotFound(r.req.Dataset, r.req.Version).Wrap(err)
+	}
+	if err != nil {
+		return "", err
+	}
+	record.Dataset, record.Version, record.Split = v.Dataset, v.Number, cmp.Or(r.req.Split, store.Test)
+	source = fmt.Sprintf("%s@%d %s", v.Dataset, v.Number, record.Split)
+	if r.cases, err = r.split(v.Dataset, v.Number, record.Split, r.req.Limit); err == nil && file != nil && len(r.cases) > 0 {
+		err = r.addKeys(ctx, filepath.Base(r.req.FileName), file)
+	}
+	return source, err
 }
 
 // split reads the examples of a split, at most limit of them (0: all), chosen
@@ -153,6 +163,47 @@ func (r *run) readFile(ctx context.Context, name string, file io.Reader) ([]exam
 	return out, err
 }
 
+// addKeys reads a file of questions and key facts and gives the cases theirs.
+// Questions are compared as clean.Group does; those of other splits are passed
+// over.
+func (r *run) addKeys(ctx context.Context, name string, file io.Reader) error {
+	keys := map[string]string{}
+	err := ingest.Read(file, name, ingest.Options{QuestionColumn: "question", AnswerColumn: keyColumn}, func(rec ingest.Record) error {
+		masked, _, err := r.mask.MaskRecord([]string{rec.Question, rec.Answer})
+		if err != nil {
+			return err
+		}
+		keys[clean.Group(masked[0].String())] = eitherKey(rec.Answer, masked[1].String())
+		return ctx.Err()
+	})
+	if bad, ok := errors.AsType[*ingest.Error](err); ok {
+		return fault.New(fault.Invalid, "invalid_file_format", "file", "%s. A file of keys has the columns question and key.", strings.TrimSuffix(bad.Error(), ".")).Wrap(bad)
+	}
+	if err != nil {
+		return err
+	}
+	for i := range r.cases {
+		it := &r.cases[i].item
+		it.Key = keys[clean.Group(it.Question)]
+		if it.Key == "" {
+			r.keyless++
+		}
+	}
+	if r.keyless == len(r.cases) {
+		return fault.New(fault.Invalid, "no_keys", "file", "%s has a key for none of the %d questions.", name, len(r.cases))
+	}
+	return nil
+}
+
+// eitherKey is a key as it was written or as it was masked: a model may answer
+// with a mask token or, where the value is allowed, with the value.
+func eitherKey(raw, masked string) string {
+	if raw = strings.TrimSpace(raw); raw == strings.TrimSpace(masked) {
+		return raw
+	}
+	return raw + "|" + masked
+}
+
 // fromRecord makes a case of a row.
 func (r *run) fromRecord(rec ingest.Record, name, system string) (example, error) {
 	system = cmp.Or(rec.System, system)
@@ -163,7 +214,7 @@ func (r *run) fromRecord(rec ingest.Record, name, system string) (example, error
 	question, expected := masked[0].String(), masked[1].String()
 	e := example{item: eval.Item{
 		Row: rec.Row, Question: question, Expected: expected,
-		Key: strings.TrimSpace(masked[3].String()), Rated: masked[4].String(),
+		Key: eitherKey(rec.Extra[keyColumn], masked[3].String()), Rated: masked[4].String(),
 	}}
 	if text := strings.TrimSpace(rec.Extra[humanColumn]); text != "" {
 		score, err := strconv.ParseFloat(text, 64)

@@ -16,10 +16,11 @@ type Request struct {
 	Dataset  string      `json:"dataset,omitempty"`
 	Version  int         `json:"version,omitempty"` // 0: the newest
 	Split    store.Split `json:"split,omitempty"`   // empty: test
-	// FileName is the name of the file that is given when Dataset is empty:
-	// CSV, JSONL, JSON or XLSX with question and expected and, if it has them,
+	// FileName is the name of the file that comes along: CSV, JSONL, JSON or
+	// XLSX. Without a Dataset it has question and expected and, if it has them,
 	// key (alternatives a|b of the fact that an answer must hold), human_score
-	// and answer (the answer that the people scored, if not the model's).
+	// and answer (the answer that the people scored, if not the model's). With a
+	// Dataset it has question and key, for the questions of the split.
 	FileName string `json:"file_name,omitempty"`
 	// System is the system prompt for a file's questions; empty: that of the
 	// dataset the model was tuned on.

@@ -72,7 +72,7 @@ func (r *recorder) record(e train.Event) {
 		r.step = e.Step
 		r.epoch(e)
 	case "checkpoint":
-		r.m.event(r.job, info, fmt.Sprintf("Checkpoint created at step %d", e.Step), nil)
+		r.m.event(r.job, info, fmt.Sprintf("Checkpoint created at step %d", e.Step), map[string]int{"step": e.Step})
 	case "warning":
 		r.m.event(r.job, warn, e.Message, nil)
 	default:

@@ -13,6 +13,10 @@ import (
 // ErrNoTokenizer says that a GGUF file holds no tokenizer, as adapters do not.
 var ErrNoTokenizer = errors.New("the file holds no tokenizer; it is no complete model")
 
+// ErrTemplate is wrapped in errors about messages that the model's chat template
+// does not take, such as one whose roles must alternate.
+var ErrTemplate = errors.New("the model's chat template refuses these messages")
+
 // Vocab is a model's tokenizer and chat template. It is safe for concurrent use.
 type Vocab struct {
 	m *capi.Model
@@ -114,7 +118,7 @@ func (v *Vocab) Render(msgs []chat.Message, addGenerationPrompt bool) (string, e
 	}
 	text, err := v.t.Apply(string(b), addGenerationPrompt)
 	if err != nil {
-		return "", fmt.Errorf("the model's chat template refuses these messages: %w", err)
+		return "", fmt.Errorf("%w: %w", ErrTemplate, err)
 	}
 	return text, nil
 }

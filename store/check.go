@@ -15,7 +15,7 @@ import (
 	"cloister/store/vault"
 )
 
-// Check reads everything in the store and returns all that is wrong, joined:
+// Check reads everything in the store and returns what is wrong, joined:
 // blocks that fail their checksum, records that do not read, references and
 // indexes that lead nowhere, examples that do not fit their version, sealed
 // files and vault values that do not open. It looks at one state of the store,
@@ -44,7 +44,7 @@ func (s *Store) Check(ctx context.Context) error {
 			break
 		}
 	}
-	return errors.Join(c.problems...)
+	return c.err()
 }
 
 // check is one run of Check.
@@ -53,9 +53,26 @@ type check struct {
 	s        *Store
 	x        tx
 	problems []error
+	more     int // problems beyond maxProblems
 }
 
-func (c *check) problem(err error) { c.problems = append(c.problems, err) }
+// maxProblems is how many problems Check names; it counts the others.
+const maxProblems = 100
+
+func (c *check) problem(err error) {
+	if len(c.problems) == maxProblems {
+		c.more++
+		return
+	}
+	c.problems = append(c.problems, err)
+}
+
+func (c *check) err() error {
+	if c.more > 0 {
+		return errors.Join(append(c.problems, fmt.Errorf("and %d problems more", c.more))...)
+	}
+	return errors.Join(c.problems...)
+}
 
 // blocks reads every block of the database. Badger's own way meets some kinds of
 // damage with a panic.

@@ -139,11 +139,12 @@ func writeVersions(st *store.Store, done func(string, ...any)) error {
 		done("dropped %s", name)
 		return nil
 	}
-	n := store.NewVersion{Dataset: name, Examples: make([]store.NewExample, 1+rand.IntN(3000))}
+	// A version of many examples takes several transactions, and so a kill may come between them.
+	size := 1 + rand.IntN([]int{300, 300, 60_000}[rand.IntN(3)])
+	n := store.NewVersion{Dataset: name, Examples: make([]store.NewExample, size)}
+	messages := []store.NewMessage{{Role: "user", Content: maskedText("question")}, {Role: "assistant", Content: maskedText("answer")}}
 	for i := range n.Examples {
-		n.Examples[i] = store.NewExample{Row: i + 1, Group: fmt.Sprint(i), Messages: []store.NewMessage{
-			{Role: "user", Content: maskedText(fmt.Sprint("question ", i))}, {Role: "assistant", Content: maskedText("answer")},
-		}}
+		n.Examples[i] = store.NewExample{Row: i + 1, Group: fmt.Sprint(i), Messages: messages}
 	}
 	v, err := st.CreateVersion(context.Background(), n)
 	if err != nil {

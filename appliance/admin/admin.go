@@ -112,6 +112,15 @@ type Rollback struct {
 	Alias string `json:"alias"`
 }
 
+// FeedbackAdded is the answer to POST /v1/feedback.
+type FeedbackAdded struct {
+	ID        string `json:"id"`         // "fb-…"
+	Object    string `json:"object"`     // "feedback"
+	CreatedAt int64  `json:"created_at"` // Unix time
+	AnswerID  string `json:"answer_id"`
+	Rating    int    `json:"rating"` // 0: none given
+}
+
 // ApplyFeedback makes a new version of a dataset with the corrections that
 // wait: POST /admin/feedback/apply.
 type ApplyFeedback struct {

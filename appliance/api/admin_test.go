@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -109,7 +108,7 @@ func (f *fixture) tune(t *testing.T) store.Job {
 
 func TestAdminFollow(t *testing.T) {
 	f := newFixture(t)
-	f.trainer.hold = make(chan struct{})
+	f.block()
 	f.dataset(t, 40)
 	ctx := t.Context()
 	job, err := f.control.Tune(ctx, admin.TrainOn{Model: base, Dataset: "desk"})
@@ -123,10 +122,9 @@ func TestAdminFollow(t *testing.T) {
 		t.Errorf("%+v, %v", status, err)
 	}
 	var events []store.Event
-	goOn := sync.OnceFunc(func() { close(f.trainer.hold) })
 	end, err := f.control.FollowJob(ctx, job.ID, 0, func(e store.Event) error {
 		if e.Type == "metrics" {
-			goOn() // the first step arrived while the job waits: the stream is live
+			f.release() // the first step arrived while the job waits: the stream is live
 		}
 		events = append(events, e)
 		return nil
@@ -153,15 +151,16 @@ func TestAdminFollow(t *testing.T) {
 	if _, err := f.control.Tune(ctx, admin.TrainOn{Model: base, Dataset: "nobody"}); err == nil {
 		t.Error("a job on no dataset")
 	}
-	if _, err := f.control.Estimate(ctx, admin.TrainOn{Model: base, Dataset: "desk"}); err != nil {
-		t.Error(err)
+	estimate, err := f.control.Estimate(ctx, admin.TrainOn{Model: base, Dataset: "desk"})
+	if err != nil || estimate.Tokens != 1000 || estimate.Dataset != "desk" || estimate.Version != 1 || len(estimate.OpenAITokens) == 0 {
+		t.Errorf("%+v, %v", estimate, err)
 	}
 }
 
 // A follower that goes away leaves the job alone.
 func TestAdminFollowInterrupted(t *testing.T) {
 	f := newFixture(t)
-	f.trainer.hold = make(chan struct{})
+	f.block()
 	f.dataset(t, 40)
 	job, err := f.control.Tune(t.Context(), admin.TrainOn{Model: base, Dataset: "desk"})
 	if err != nil {

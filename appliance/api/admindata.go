@@ -164,6 +164,7 @@ func (s *Server) adminImportDataset(w http.ResponseWriter, r *http.Request) erro
 	}
 	v, err := s.Datasets.Import(r.Context(), in, file)
 	if err != nil {
+		drain(r)
 		return err
 	}
 	s.audit(r, "dataset.import", versionName(v), v.FileID)
@@ -214,7 +215,7 @@ func (s *Server) readForm(w http.ResponseWriter, r *http.Request, options any) (
 	case part.FormName() != "file":
 		return nil, invalid(part.FormName(), "Unexpected part: send 'options' and then 'file'.")
 	}
-	return &formFile{Reader: newLimitReader(part, s.config.MaxFile), name: part.FileName()}, nil
+	return &formFile{Reader: newLimitReader(partReader{part}, s.config.MaxFile), name: part.FileName()}, nil
 }
 
 func decodeOptions(part *multipart.Part, into any) error {

@@ -162,11 +162,12 @@ func TestChatRefuses(t *testing.T) {
 			f.do("POST", "/v1/chat/completions", c.body).refused(t, 400, c.param, c.code)
 		})
 	}
+	f.do("POST", "/v1/chat/completions", ask("refuse")).refused(t, 400, "messages", "invalid_messages")
 	e := f.do("POST", "/v1/chat/completions", ask("a", "model", "nobody")).refused(t, 404, "model", "model_not_found")
 	if !strings.Contains(e.Message, "nobody") {
 		t.Error(e.Message)
 	}
-	if n := len(f.engine.requests); n != 0 {
+	if n := len(f.engine.requests); n != 1 {
 		t.Errorf("%d refused requests reached the engine", n)
 	}
 }

@@ -1,15 +1,15 @@
 package api_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"cloister/appliance/appliancetest"
 	"cloister/appliance/engine"
 	"cloister/llama/chat"
 	"cloister/lora/train"
@@ -25,18 +25,30 @@ import (
 //	last system    the answer is the system prompt
 //	die            the worker dies after the first word
 //	stuck          nothing comes until the request is cancelled
+//	refuse         the template does not take the messages
 //	panic          the engine panics
 type scripted struct {
+	*appliancetest.Engine
 	context   int
 	before    func(word int) // called before each word; may be nil
 	mu        sync.Mutex
-	adapters  []string
 	running   int
 	cancelled int
 	requests  []engine.ChatRequest
 }
 
-var _ engine.Engine = (*scripted)(nil)
+func newScripted() *scripted {
+	e := &scripted{Engine: &appliancetest.Engine{}, context: 256}
+	e.Loss = func(adapter string, messages []chat.Message) (engine.Score, error) {
+		score := engine.Score{Tokens: len(strings.Fields(messages[len(messages)-1].Content))}
+		score.LossSum = float64(score.Tokens)
+		if adapter == "" {
+			score.LossSum *= 2 // what was tuned is better
+		}
+		return score, nil
+	}
+	return e
+}
 
 func (e *scripted) Info(context.Context) (engine.Info, error) {
 	return engine.Info{Architecture: "llama", ServeContext: e.context, TrainContext: e.context, ParallelSlots: 4}, nil
@@ -66,6 +78,8 @@ func (e *scripted) Chat(ctx context.Context, req engine.ChatRequest, emit func(e
 	case "stuck":
 		<-ctx.Done()
 		return result, ctx.Err()
+	case "refuse":
+		return result, fmt.Errorf("%w: roles must alternate", engine.ErrTemplate)
 	case "panic":
 		panic("secret text of the request")
 	}
@@ -174,73 +188,14 @@ func (e *scripted) state() (running, cancelled int) {
 	return e.running, e.cancelled
 }
 
-func (e *scripted) Score(_ context.Context, adapter string, messages []chat.Message) (engine.Score, error) {
-	tokens := len(strings.Fields(messages[len(messages)-1].Content))
-	loss := 2.0
-	if adapter != "" {
-		loss = 1
-	}
-	return engine.Score{LossSum: loss * float64(tokens), Tokens: tokens}, nil
-}
+// resolving is a trainer that learns nothing and says what it chose.
+type resolving struct{ *appliancetest.Trainer }
 
-func (e *scripted) LoadAdapter(_ context.Context, name, path string) error {
-	if _, err := os.Stat(path); err != nil {
-		return err
-	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.adapters = append(e.adapters, name)
-	return nil
-}
-
-func (e *scripted) UnloadAdapter(_ context.Context, name string) error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.adapters = slices.DeleteFunc(e.adapters, func(a string) bool { return a == name })
-	return nil
-}
-
-func (e *scripted) Close() error { return nil }
-
-// quick is a trainer that reports two epochs of two steps and writes files in
-// the place of adapters. While hold is not closed it waits after the first step.
-type quick struct {
-	hold chan struct{}
-	fail error
-}
-
-var _ engine.Trainer = (*quick)(nil)
-
-func (q *quick) Train(ctx context.Context, req train.Request, emit func(train.Event)) (train.Result, error) {
-	emit(train.Event{Kind: "choice", Choice: &train.Choice{Name: "n_epochs", Value: "2", Reason: "a test"}})
-	out := train.Result{OutPath: req.OutPath, Steps: 4, TrainedTokens: 1234, BestEpoch: 2, Resolved: req.Hyperparameters}
-	for step := 1; step <= 4; step++ {
-		epoch := (step + 1) / 2
-		emit(train.Event{Kind: "step", Step: step, TotalSteps: 4, Epoch: epoch, Epochs: 2, Loss: 2 / float64(step), Accuracy: 0.5, LearningRate: 1e-3})
-		select {
-		case <-q.hold:
-		case <-ctx.Done():
-			return out, ctx.Err()
-		}
-		if q.fail != nil {
-			return out, q.fail
-		}
-		if step%2 == 0 {
-			valid := 1 / float64(step)
-			emit(train.Event{Kind: "epoch", Step: step, TotalSteps: 4, Epoch: epoch, Epochs: 2, Loss: 2 / float64(step), ValidLoss: &valid, ValidAccuracy: &valid})
-			path := filepath.Join(req.WorkDir, fmt.Sprintf("epoch-%d.gguf", epoch))
-			if err := os.WriteFile(path, []byte("adapter"), 0o600); err != nil {
-				return out, err
-			}
-			out.Curve = append(out.Curve, train.EpochStat{Epoch: epoch, Step: step, TrainLoss: 2 / float64(step), ValidLoss: &valid})
-			if epoch == 1 {
-				out.Checkpoints = append(out.Checkpoints, train.Checkpoint{Step: step, Epoch: epoch, Path: path, TrainLoss: 1, ValidLoss: &valid})
-			}
-			emit(train.Event{Kind: "checkpoint", Step: step, Path: path})
-		}
-	}
-	out.Resolved.Epochs, out.Resolved.BatchSize, out.Resolved.LearningRateMultiplier = 2, 4, 1
-	return out, os.WriteFile(req.OutPath, []byte("adapter"), 0o600)
+func (r resolving) Train(ctx context.Context, req train.Request, emit func(train.Event)) (train.Result, error) {
+	out, err := r.Trainer.Train(ctx, req, emit)
+	out.Resolved.BatchSize = cmp.Or(out.Resolved.BatchSize, 4)
+	out.Resolved.LearningRateMultiplier = cmp.Or(out.Resolved.LearningRateMultiplier, 1)
+	return out, err
 }
 
 // eventually waits until f is true.

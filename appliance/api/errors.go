@@ -10,6 +10,7 @@ import (
 
 	"cloister/appliance/engine"
 	"cloister/appliance/fault"
+	"cloister/appliance/jobs"
 	"cloister/appliance/models"
 	"cloister/appliance/openai"
 	"cloister/store"
@@ -120,6 +121,8 @@ var sentinels = []struct {
 		message: "The model's process died during this request. It starts again with the next one; please repeat the request."}},
 	{engine.ErrClosed, failure{status: http.StatusServiceUnavailable, kind: typeUnavailable, code: "model_unloaded", retryAfter: time.Second,
 		message: "The model was unloaded during this request; please repeat it."}},
+	{engine.ErrTemplate, failure{status: http.StatusBadRequest, kind: typeInvalid, param: "messages", code: "invalid_messages"}},
+	{jobs.ErrClosed, failure{status: http.StatusServiceUnavailable, kind: typeUnavailable, code: "shutting_down", retryAfter: 5 * time.Second}},
 	{models.ErrUnknownModel, failure{status: http.StatusNotFound, kind: typeInvalid, param: "model", code: "model_not_found"}},
 	{store.ErrNotFound, failure{status: http.StatusNotFound, kind: typeInvalid}},
 	{store.ErrExists, failure{status: http.StatusBadRequest, kind: typeInvalid, code: "already_exists"}},

@@ -44,6 +44,7 @@ func (s *Server) createFile(w http.ResponseWriter, r *http.Request) error {
 	}
 	saved, err := s.receive(r.Context(), form)
 	if err != nil {
+		drain(r)
 		return err
 	}
 	s.audit(r, "file.create", saved.ID, saved.Purpose)
@@ -66,7 +67,7 @@ func (s *Server) receive(ctx context.Context, form *multipart.Reader) (store.Fil
 			if staged != nil {
 				return store.File{}, s.drop(staged, invalid("file", "Send one file only."))
 			}
-			saved, err := s.put(ctx, in, part.FileName(), part)
+			saved, err := s.put(ctx, in, part.FileName(), partReader{part})
 			if err != nil {
 				return store.File{}, err
 			}
@@ -163,6 +164,24 @@ func (u upload) record(name string) (store.File, error) {
 		out.ExpiresAt = &at
 	}
 	return out, nil
+}
+
+// drain reads the rest of a body. Clients that are still sending when they are
+// refused would see a broken connection instead of the reason, and try again.
+func drain(r *http.Request) {
+	_, _ = io.Copy(io.Discard, r.Body) // bounded by MaxBytesReader; what comes does not matter
+}
+
+// partReader reads a part of a form. Where the form breaks off, the client is
+// to blame and not the store that reads it.
+type partReader struct{ part *multipart.Part }
+
+func (p partReader) Read(b []byte) (int, error) {
+	n, err := p.part.Read(b)
+	if err != nil && err != io.EOF {
+		err = badForm(err)
+	}
+	return n, err
 }
 
 // badForm is the failure of a form that cannot be read on.

@@ -123,6 +123,10 @@ func TestFilesRefuse(t *testing.T) {
 			}
 		})
 	}
+	long := newFixture(t)
+	long.upload(t, "purpose", "fine-tune", "file", "no\n"+strings.Repeat("x", 8<<20)).refused(t, 400, "file", "invalid_file_format")
+	body, contentType := form(t, "purpose", "fine-tune", "file", good)
+	f.do("POST", "/v1/files", body[:len(body)-100], "Content-Type", contentType).refused(t, 400, "file", "")
 	f.upload(t, "purpose", "fine-tune").refused(t, 400, "file", "")
 	f.upload(t, "file", good).refused(t, 400, "purpose", "")
 	f.upload(t, "purpose", "party", "file", good).refused(t, 400, "purpose", "")

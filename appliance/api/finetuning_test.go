@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"cloister/appliance/openai"
+	"cloister/lora/train"
 )
 
 // trainingFile uploads examples and returns the file's id.
@@ -46,7 +47,7 @@ func (f *fixture) wait(t *testing.T, id string) openai.Job {
 
 func TestJobLife(t *testing.T) {
 	f := newFixture(t)
-	f.trainer.hold = make(chan struct{})
+	f.block()
 	validation := f.trainingFile(t, 10)
 	job := f.job(t, "suffix", "desk", "seed", 7, "metadata", map[string]string{"team": "a"}, "validation_file", validation,
 		"method", map[string]any{"type": "supervised", "supervised": map[string]any{"hyperparameters": map[string]any{"n_epochs": "auto", "batch_size": 8}},
@@ -67,12 +68,12 @@ func TestJobLife(t *testing.T) {
 	}) {
 		t.Fatalf("%+v", job)
 	}
-	close(f.trainer.hold)
+	f.release()
 	job = f.wait(t, job.ID)
-	if job.Status != "succeeded" || *job.TrainedTokens != 1234 || len(job.ResultFiles) != 1 {
+	if job.Status != "succeeded" || *job.TrainedTokens != 240 || len(job.ResultFiles) != 1 {
 		t.Fatalf("%+v", job)
 	}
-	if h := job.Hyperparameters; h.NEpochs.Value != 2 || h.BatchSize.Value != 4 || h.LearningRateMultiplier.Value != 1 {
+	if h := job.Hyperparameters; h.NEpochs.Value != 2 || h.BatchSize.Value != 8 || h.LearningRateMultiplier.Value != 1 {
 		t.Errorf("resolved: %+v", h)
 	}
 	name := *job.FineTunedModel
@@ -149,17 +150,17 @@ func TestJobEvents(t *testing.T) {
 
 func TestJobCheckpoints(t *testing.T) {
 	f := newFixture(t)
-	job := f.wait(t, f.job(t).ID)
+	job := f.wait(t, f.job(t, "validation_file", f.trainingFile(t, 10)).ID)
 	path := "/v1/fine_tuning/jobs/" + job.ID + "/checkpoints"
 	var page openai.CheckpointPage
 	f.do("GET", path, nil).ok(t, &page)
-	if len(page.Data) != 2 || page.HasMore || *page.FirstID != page.Data[0].ID || *page.LastID != page.Data[1].ID {
+	if len(page.Data) != 3 || page.HasMore || *page.FirstID != page.Data[0].ID || *page.LastID != page.Data[2].ID {
 		t.Fatalf("%+v", page)
 	}
-	if page.Data[0].FineTunedModelCheckpoint != *job.FineTunedModel || page.Data[1].FineTunedModelCheckpoint != *job.FineTunedModel+":ckpt-step-2" {
+	if page.Data[0].FineTunedModelCheckpoint != *job.FineTunedModel || page.Data[2].FineTunedModelCheckpoint != *job.FineTunedModel+":ckpt-step-2" {
 		t.Errorf("%+v", page.Data)
 	}
-	if c := page.Data[1]; c.StepNumber != 2 || c.Metrics["train_loss"] != 1 || c.Metrics["full_valid_loss"] != 0.5 || c.FineTuningJobID != job.ID {
+	if c := page.Data[2]; c.StepNumber != 2 || c.Metrics["train_loss"] != 1.5 || c.Metrics["full_valid_loss"] != 2 || c.FineTuningJobID != job.ID {
 		t.Errorf("%+v", c)
 	}
 	var one openai.CheckpointPage
@@ -168,7 +169,11 @@ func TestJobCheckpoints(t *testing.T) {
 		t.Errorf("%+v", one)
 	}
 	f.do("GET", path+"?limit=1&after="+*one.LastID, nil).ok(t, &one)
-	if len(one.Data) != 1 || one.HasMore || one.Data[0].ID != page.Data[1].ID {
+	if len(one.Data) != 1 || !one.HasMore || one.Data[0].ID != page.Data[1].ID {
+		t.Errorf("%+v", one)
+	}
+	f.do("GET", path+"?limit=1&after="+*one.LastID, nil).ok(t, &one)
+	if len(one.Data) != 1 || one.HasMore || one.Data[0].ID != page.Data[2].ID {
 		t.Errorf("%+v", one)
 	}
 	f.do("GET", path+"?after=ftckpt_nobody", nil).refused(t, 404, "after", "")
@@ -188,7 +193,7 @@ func TestJobFails(t *testing.T) {
 	if job.Status != "failed" || job.Error == nil || job.Error.Message != "Training file has 7 example(s), but must have at least 10 examples" || *job.Error.Param != "training_file" {
 		t.Errorf("%+v, error %+v", job, job.Error)
 	}
-	f.trainer.fail = errors.New("out of memory")
+	f.trainer.Fail = func(train.Request, int) error { return errors.New("out of memory") }
 	job = f.wait(t, f.job(t).ID)
 	if job.Status != "failed" || job.Error.Code == "" || job.FineTunedModel != nil {
 		t.Errorf("%+v, error %+v", job, job.Error)
@@ -197,7 +202,7 @@ func TestJobFails(t *testing.T) {
 
 func TestJobCancel(t *testing.T) {
 	f := newFixture(t)
-	f.trainer.hold = make(chan struct{})
+	f.block()
 	job := f.job(t)
 	var out openai.Job
 	f.do("POST", "/v1/fine_tuning/jobs/"+job.ID+"/cancel", nil).ok(t, &out)
@@ -271,7 +276,7 @@ func TestJobLearningRateAsMultiplier(t *testing.T) {
 
 func TestJobsPages(t *testing.T) {
 	f := newFixture(t)
-	f.trainer.hold = make(chan struct{})
+	f.block()
 	file := f.trainingFile(t, 10)
 	var ids []string
 	for i := range 5 {

@@ -25,6 +25,7 @@ import (
 	"cloister/appliance/jobs"
 	"cloister/appliance/models"
 	"cloister/appliance/release"
+	"cloister/lora/train"
 	"cloister/store"
 )
 
@@ -37,13 +38,42 @@ type fixture struct {
 	home    string
 	store   *store.Store
 	engine  *scripted
-	trainer *quick
+	trainer *appliancetest.Trainer
 	url     string         // of the TCP routes, without /v1
 	control *client.Client // at the control socket
 	http    *http.Client   // checks every response against the specification
 	log     *logs
 	routes  sync.Map // of the specification that were seen
 	stopped chan struct{}
+
+	mu   sync.Mutex
+	gate chan struct{} // while it is open the trainer waits before its second step
+}
+
+// block makes training stop before its second step until release is called.
+func (f *fixture) block() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.gate = make(chan struct{})
+}
+
+func (f *fixture) release() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.gate != nil {
+		close(f.gate)
+		f.gate = nil
+	}
+}
+
+// step is called by the trainer before each step.
+func (f *fixture) step(_ train.Request, n int) {
+	f.mu.Lock()
+	gate := f.gate
+	f.mu.Unlock()
+	if gate != nil && n == 2 {
+		<-gate
+	}
 }
 
 // logs is a log that tests can read.
@@ -66,8 +96,8 @@ func (l *logs) String() string {
 
 func newFixture(t testing.TB, change ...func(*api.Config)) *fixture {
 	t.Helper()
-	f := &fixture{t: t, engine: &scripted{context: 256}, trainer: &quick{hold: make(chan struct{})}, log: &logs{}, stopped: make(chan struct{})}
-	close(f.trainer.hold)
+	f := &fixture{t: t, engine: newScripted(), log: &logs{}, stopped: make(chan struct{})}
+	f.trainer = &appliancetest.Trainer{Step: f.step}
 	f.store, f.home = appliancetest.Store(t)
 	if err := f.store.PutBaseModel(store.BaseModel{Name: base, Path: "models/tiny.gguf", SHA256: strings.Repeat("ab", 32), Bytes: 1, Architecture: "llama", Parameters: 1}); err != nil {
 		t.Fatal(err)
@@ -105,9 +135,12 @@ func (f *fixture) services() api.Services {
 	start := func(context.Context, store.BaseModel) (engine.Engine, error) { return f.engine, nil }
 	registry := models.New(f.store, start, models.Config{Org: "clinic", Home: f.home, Map: map[string]string{"gpt-mapped": base}})
 	data := datasets.New(f.store, mask)
-	manager := jobs.New(f.store, f.trainer, registry, data, jobs.Config{Home: f.home})
-	manager.Start()
+	manager := jobs.New(f.store, resolving{f.trainer}, registry, data, jobs.Config{Home: f.home})
+	if err := manager.Start(); err != nil {
+		f.t.Fatal(err)
+	}
 	f.t.Cleanup(func() {
+		f.release()
 		if err := manager.Close(); err != nil {
 			f.t.Error(err)
 		}
@@ -117,17 +150,15 @@ func (f *fixture) services() api.Services {
 	})
 	answers := feedback.New(f.store, mask)
 	return api.Services{
-		Recorder: answers, Models: registry, Datasets: data, Jobs: manager, Estimator: noEstimate{},
+		Recorder: answers, Models: registry, Datasets: data, Jobs: manager, Estimator: estimate.New(f.store, registry, calibrate, estimate.Config{Home: f.home}),
 		Evaluator: evaluate.New(f.store, registry, mask), Releases: release.New(f.store, registry),
 		Feedback: answers, Store: f.store,
 	}
 }
 
-// noEstimate answers what was asked; the estimator itself needs native code.
-type noEstimate struct{}
-
-func (noEstimate) Estimate(_ context.Context, req estimate.Request) (estimate.Estimate, error) {
-	return estimate.Estimate{Model: req.Model, Dataset: req.Dataset, Version: req.Version, Tokens: 7}, nil
+// calibrate stands for the training worker.
+func calibrate(_ context.Context, req train.Request) (train.Estimation, error) {
+	return train.Estimation{Examples: len(req.Train), Tokens: 1000, Steps: 10, Seconds: 60}, nil
 }
 
 // answer is a response that was read.

@@ -29,6 +29,7 @@ func (s *Server) observe(next handler) http.Handler {
 		out := &response{ResponseWriter: w, start: time.Now()}
 		out.Header().Set("X-Request-Id", id)
 		out.Header().Set("Openai-Version", "2020-10-01")
+		out.Header().Set("Openai-Organization", s.org())
 		out.Header().Set("X-Content-Type-Options", "nosniff")
 		r = r.WithContext(context.WithValue(r.Context(), callKey{}, &call{id: id}))
 		err := s.guard(next, out, r)

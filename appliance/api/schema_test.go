@@ -154,7 +154,7 @@ func (c checked) validate(r *http.Request, resp *http.Response, body []byte) err
 	if err != nil {
 		return err
 	}
-	for _, name := range []string{"X-Request-Id", "Openai-Processing-Ms", "Openai-Version"} {
+	for _, name := range []string{"X-Request-Id", "Openai-Processing-Ms", "Openai-Version", "Openai-Organization"} {
 		if resp.Header.Get(name) == "" {
 			c.t.Errorf("%s %s: no header %s", r.Method, r.URL.Path, name)
 		}

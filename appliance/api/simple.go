@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 
+	"cloister/appliance/admin"
 	"cloister/appliance/feedback"
 	"cloister/appliance/models"
 	"cloister/appliance/openai"
@@ -110,8 +111,8 @@ func (s *Server) addFeedback(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return respond(w, http.StatusOK, map[string]any{
-		"id": saved.ID, "object": "feedback", "created_at": saved.CreatedAt.Unix(), "answer_id": saved.AnswerID, "rating": saved.Rating,
+	return respond(w, http.StatusOK, admin.FeedbackAdded{
+		ID: saved.ID, Object: "feedback", CreatedAt: saved.CreatedAt.Unix(), AnswerID: saved.AnswerID, Rating: saved.Rating,
 	})
 }
 

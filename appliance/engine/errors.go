@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 
+	"cloister/llama"
 	"cloister/llama/sched"
 )
 
@@ -11,6 +12,10 @@ var ErrClosed = sched.ErrClosed
 
 // ErrNoAdapter is wrapped in errors that name an adapter which is not loaded.
 var ErrNoAdapter = sched.ErrNoAdapter
+
+// ErrTemplate is wrapped in errors about messages that the model's chat
+// template does not take.
+var ErrTemplate = llama.ErrTemplate
 
 // ErrWorkerDied is wrapped in the errors of requests that were running when
 // the worker process died. The next request finds a new worker.

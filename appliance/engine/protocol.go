@@ -71,6 +71,7 @@ type wireError struct {
 var kinds = map[string]error{
 	"closed":     ErrClosed,
 	"no-adapter": ErrNoAdapter,
+	"template":   ErrTemplate,
 	"diverged":   train.ErrDiverged,
 	"memory":     train.ErrMemory,
 	"stopped":    train.ErrStopped,

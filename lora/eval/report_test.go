@@ -160,6 +160,8 @@ func TestJudge(t *testing.T) {
 		{"stopped early", []float64{3, 2, 1, 0.5}, []float64{3, 2, 2.1, 2.3}, true, eval.Overfit, "stopped early after epoch 4"},
 		{"falls", []float64{3, 2, 1}, []float64{3, 2, 1.5}, false, eval.Healthy, "more epochs may improve"},
 		{"level", []float64{3, 2, 1}, []float64{3, 2, 2.04}, false, eval.Healthy, "levelled off after epoch 2"},
+		{"memorises", []float64{3, 2, 1, 0.4}, []float64{3, 2, 2.01, 2.02}, false, eval.Overfit, "did not improve again until epoch 4 (2.020), while the training loss fell from 2.000 to 0.400"},
+		{"level for long", []float64{3, 2, 1.9, 1.8, 1.7}, []float64{3, 2, 2.01, 2.02, 2.01}, false, eval.Healthy, "levelled off after epoch 2"},
 		{"diverges", []float64{3, 4, 5}, []float64{3, 4, 5}, false, eval.Unhealthy, "lower learning rate"},
 		{"one epoch", []float64{3}, []float64{3}, false, eval.Unknown, "One epoch"},
 		{"no validation", []float64{3, 2}, nil, false, eval.Unknown, "no validation set"},

@@ -13,7 +13,7 @@ type Point struct {
 // Kinds of a Verdict.
 const (
 	Healthy   = "healthy"   // the validation loss fell to the end or levelled off
-	Overfit   = "overfit"   // it rose while the training loss went on falling
+	Overfit   = "overfit"   // it rose or stood still while the training loss went on falling
 	Unhealthy = "unhealthy" // it rose, and the training loss did not fall either
 	Unknown   = "unknown"   // nothing to judge by
 )
@@ -57,14 +57,22 @@ func Judge(curve []Point, kept int, stoppedEarly bool) Verdict {
 	if stoppedEarly {
 		end = fmt.Sprintf("Training was stopped early after epoch %d. %s", last.Epoch, end)
 	}
-	switch rise := *last.ValidLoss / *best.ValidLoss - 1; {
+	rise := *last.ValidLoss / *best.ValidLoss - 1
+	// From the best epoch on the model can have learnt by heart without doing
+	// worse on what it has not seen.
+	memorised := last.Epoch >= best.Epoch+2 && last.TrainLoss < best.TrainLoss/2
+	switch {
 	case len(points) == 1:
 		v.Kind = Unknown
 		v.Text = fmt.Sprintf("One epoch gives no curve to judge (validation loss %.3f). %s", v.LastLoss, end)
-	case rise > riseTolerance && last.TrainLoss < best.TrainLoss:
+	case rise > riseTolerance && last.TrainLoss < best.TrainLoss, memorised:
 		v.Kind = Overfit
-		v.Text = fmt.Sprintf("Overfitting: the validation loss was lowest after epoch %d (%.3f) and rose to %.3f by epoch %d, while the training loss fell from %.3f to %.3f: from then on the model memorised the examples. %s",
-			best.Epoch, v.BestLoss, v.LastLoss, last.Epoch, best.TrainLoss, last.TrainLoss, end)
+		moved := fmt.Sprintf("rose to %.3f by epoch %d", v.LastLoss, last.Epoch)
+		if rise <= riseTolerance {
+			moved = fmt.Sprintf("did not improve again until epoch %d (%.3f)", last.Epoch, v.LastLoss)
+		}
+		v.Text = fmt.Sprintf("Overfitting: the validation loss was lowest after epoch %d (%.3f) and %s, while the training loss fell from %.3f to %.3f: from then on the model memorised the examples. %s",
+			best.Epoch, v.BestLoss, moved, best.TrainLoss, last.TrainLoss, end)
 	case rise > riseTolerance:
 		v.Kind = Unhealthy
 		v.Text = fmt.Sprintf("Unstable: the validation loss was lowest after epoch %d (%.3f) and rose to %.3f by epoch %d, and the training loss did not fall either (%.3f to %.3f); a lower learning rate may help. %s",

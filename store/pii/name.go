@@ -81,7 +81,7 @@ func (s *nameSet) find(d *doc, chosen []cand) bool {
 		if c.weight > -1.5 && besideName(d, c, chosen) {
 			d.cands = append(d.cands, cand{
 				start: c.start, end: c.end, entity: Person, score: 0.55, recogniser: "name_beside",
-				evidence: c.evidence + ", another name beside it", rank: len(recognisers),
+				evidence: c.evidence() + ", another name beside it", rank: len(recognisers),
 			})
 		}
 	}

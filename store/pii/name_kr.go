@@ -29,12 +29,12 @@ func findKoreanNames(d *doc, rec *recogniser) {
 			}
 		}
 		if best.weight < 0 {
-			if best.weight > -2 {
+			if best.weight > weakest {
 				d.weak = append(d.weak, best)
 			}
 			continue
 		}
-		d.add(rec, best.start, best.end, odds(best.weight), best.evidence)
+		d.add(rec, best.start, best.end, odds(best.weight), best.evidence())
 		next = best.end
 		d.hanjaGloss(rec, best.end)
 	}
@@ -47,14 +47,24 @@ func odds(w float64) float64 { return 1 / (1 + math.Exp(-w)) }
 type koreanName struct {
 	start, end int
 	weight     float64
-	evidence   string
+	why        [4]string // evidence, some of it empty
+}
+
+func (n *koreanName) evidence() string {
+	if why := joinWhy(n.why[:]...); why != "" {
+		return why
+	}
+	return "surname and given name"
 }
 
 // prior is what speaks against a name before anything is known.
 const prior = -4
 
-// most is the most that what stands around a name can weigh.
-const most = 11
+// mostAfter is the most that what stands behind a name can weigh.
+const mostAfter = 4.5
+
+// weakest is the least weight of a reading that is worth keeping.
+const weakest = -2
 
 // bestName returns the best reading of the word r[start:end].
 func (d *doc) bestName(m *nameModel, start, end int) koreanName {
@@ -62,29 +72,31 @@ func (d *doc) bestName(m *nameModel, start, end int) koreanName {
 	if len(x.r) < 2 || d.class(start-1) == cDigit {
 		return x.best
 	}
-	surname := float64(m.surname[x.r[0]-hangulBase])
+	surname, compound := float64(m.surname[x.r[0]-hangulBase]), m.isCompound(x.r)
+	if surname == 0 && !compound {
+		return x.best
+	}
+	x.before, x.why = d.beforeName(start)
 	if surname != 0 {
 		if len(x.r) >= 3 {
 			x.try(3, surname+m.weight(x.r[1], x.r[2]))
 		}
 		if m.single[x.r[1]-hangulBase] {
 			x.try(2, surname-0.9)
-		} else {
+		} else if x.why == whyField || x.why == whyLabel {
 			x.try(2, surname-3.5)
 		}
+		if len(x.r) >= 4 && !compound {
+			x.try(4, surname-3)
+		}
 	}
-	if len(x.r) < 3 {
-		return x.best
-	}
-	if m.isCompound(x.r) {
+	if compound && len(x.r) >= 3 {
 		if len(x.r) >= 4 {
 			x.try(4, 2+m.weight(x.r[2], x.r[3]))
 		}
 		if m.single[x.r[2]-hangulBase] {
 			x.try(3, 0.5)
 		}
-	} else if surname != 0 && len(x.r) >= 4 {
-		x.try(4, surname-3)
 	}
 	return x.best
 }
@@ -96,9 +108,9 @@ type nameReader struct {
 	start   int
 	r       []rune
 	best    koreanName
-	before  float64 // weight of what stands before, once known
+	before  float64 // weight of what stands before
 	why     string
-	known   bool
+	known   bool    // the penalty
 	penalty float64 // for the ordinary word that r begins with
 }
 
@@ -106,19 +118,19 @@ type nameReader struct {
 func (x *nameReader) try(n int, given float64) {
 	x.d.steps += n
 	t := tailOf(x.r[n:], hasCoda(x.r[n-1]))
-	if !t.ok || given+t.weight+prior+most < max(x.best.weight, -2) {
+	w := given + t.weight + x.before + prior
+	if !t.ok || w+mostAfter < max(x.best.weight, weakest) {
 		return
 	}
 	if !x.known {
-		x.before, x.why = x.d.beforeName(x.start)
 		x.penalty = max(x.m.wordPenalty(x.r), x.d.labelPenalty(x.start))
 		x.known = true
 	}
 	after, afterWhy := x.d.afterName(x.start+n, n == len(x.r))
-	if n == 2 && x.why != whyField && x.why != whyLabel && (!x.m.single[x.r[1]-hangulBase] || t.weight < 3 && x.why == "" && afterWhy == "") {
+	if n == 2 && t.weight < 3 && x.why == "" && afterWhy == "" {
 		return
 	}
-	w := given + t.weight + x.before + after - x.penalty + prior
+	w += after - x.penalty
 	if x.why == whyField { // the value of a field carries no particle
 		if n == len(x.r) && x.r[n-1] == '이' {
 			w += 1.5
@@ -127,15 +139,10 @@ func (x *nameReader) try(n int, given float64) {
 		}
 	}
 	if w > x.best.weight {
-		usual := ""
+		x.best = koreanName{x.start, x.start + n, w, [4]string{x.why, afterWhy, t.evidence, ""}}
 		if given > 3 {
-			usual = "usual name"
+			x.best.why[3] = "usual name"
 		}
-		why := joinWhy(x.why, afterWhy, t.evidence, usual)
-		if why == "" {
-			why = "surname and given name"
-		}
-		x.best = koreanName{x.start, x.start + n, w, why}
 	}
 }
 

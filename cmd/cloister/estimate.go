@@ -1,0 +1,111 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strconv"
+
+	"github.com/urfave/cli/v2"
+
+	"cloister/appliance/admin"
+	"cloister/appliance/estimate"
+)
+
+func estimateCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "estimate",
+		Usage:     "say what tuning would take: tokens, steps, time, memory, price",
+		UsageText: "cloister estimate --model MODEL --data DATASET|FILE [--epochs N …]",
+		Description: `Counts the tokens as training would see them, measures this machine's speed for
+some seconds, and prints the settings that would be chosen with their reasons.
+The price is what the same training would cost at the services of a table that
+you can edit; here it costs nothing.
+
+Examples:
+  cloister estimate --model smollm2-135m-instruct --data clinic
+  cloister estimate --model smollm2-135m-instruct --data clinic --epochs 20 --json`,
+		Flags: append([]cli.Flag{
+			&cli.StringFlag{Name: "model", Usage: "base `MODEL`"},
+			&cli.StringFlag{Name: "data", Usage: "`DATASET`, NAME or NAME@VERSION, or a file of examples"},
+		}, hyperFlags()...),
+		Action: estimateJob,
+	}
+}
+
+func estimateJob(c *cli.Context) error {
+	in, data, err := trainOn(c)
+	if err != nil {
+		return err
+	}
+	return withAppliance(c, func(s *session) error {
+		if err := resolveData(c, s, &in, data); err != nil {
+			return err
+		}
+		p := newProgress(c.App.ErrWriter)
+		if p.width != nil {
+			p.draw(0, "measuring this machine's speed …")
+		}
+		e, err := s.Estimate(c.Context, in)
+		p.clear()
+		if err != nil {
+			return err
+		}
+		if c.Bool("json") {
+			return printJSON(c, e)
+		}
+		return printEstimate(c, s, e)
+	})
+}
+
+func printEstimate(c *cli.Context, s *session, e admin.Estimate) error {
+	w := c.App.Writer
+	fmt.Fprintf(w, "Training %s on %s@%d:\n\n", e.Model, e.Dataset, e.Version)
+	pairs := []string{
+		"examples", fmt.Sprintf("%d to learn from, %d to validate", e.Examples, e.ValidExamples),
+		"tokens", fmt.Sprintf("%d in an epoch, %d of them answers", e.Tokens, e.LossTokens),
+	}
+	for _, name := range slices.Sorted(maps.Keys(e.OpenAITokens)) {
+		pairs = append(pairs, "", fmt.Sprintf("%d as OpenAI counts them (%s)", e.OpenAITokens[name], name))
+	}
+	pairs = append(pairs, "steps", strconv.Itoa(e.Steps))
+	if e.Seconds > 0 {
+		pairs = append(pairs, "time", fmt.Sprintf("%s at most, at %.0f tokens/s", span(e.Seconds), e.TokensPerSecond))
+	}
+	if e.MemoryBytes > 0 {
+		pairs = append(pairs, "memory", byteSize(e.MemoryBytes))
+	}
+	if err := facts(w, pairs...); err != nil {
+		return err
+	}
+	fmt.Fprintln(w, "\nSettings:")
+	var rows [][]string
+	for _, choice := range e.Choices {
+		rows = append(rows, []string{"  " + choice.Name, choice.Value, choice.Reason})
+	}
+	if err := table(w, "  as you gave them", []string{"  name", "value", "why"}, rows); err != nil {
+		return err
+	}
+	fmt.Fprintln(w, "\nPrices:")
+	rows = nil
+	for _, p := range e.Prices {
+		rows = append(rows, []string{"  " + p.Name, price(p), p.Basis})
+	}
+	if err := table(w, "  the price table is empty", []string{"  where", "cost", "how"}, rows); err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "The prices are examples; edit them in %s.\n", filepath.Join(s.home, "prices.json"))
+	for _, warning := range e.Warnings {
+		fmt.Fprintf(w, "warning: %s\n", warning)
+	}
+	return next(c, s.cloister("tune --model %s --data %s@%d", quote(e.Model), quote(e.Dataset), e.Version))
+}
+
+// price is a cost for people.
+func price(p estimate.Cost) string {
+	if p.Cost > 0 && p.Cost < 0.0001 {
+		return "under 0.0001 " + p.Currency
+	}
+	return fmt.Sprintf("%.4f %s", p.Cost, p.Currency)
+}

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+
+	"github.com/urfave/cli/v2"
+
+	"cloister/appliance/datasets"
+	"cloister/store"
+)
+
+// printVersionReport prints what cleaning, masking and splitting did. revealed
+// are the proposals with their values, nil to show their tokens.
+func printVersionReport(c *cli.Context, v store.Version, revealed []datasets.Proposal) error {
+	w := c.App.Writer
+	var r datasets.Report
+	if len(v.Report) > 0 {
+		if err := json.Unmarshal(v.Report, &r); err != nil {
+			return fmt.Errorf("the report of %s@%d: %w", v.Dataset, v.Number, err)
+		}
+	}
+	fmt.Fprintf(w, "Dataset %s@%d\n\n", v.Dataset, v.Number)
+	if r.Clean != nil {
+		fmt.Fprintf(w, "Cleaned\n%s\n", r.Clean)
+	}
+	if f := r.Feedback; f != nil {
+		fmt.Fprintf(w, "Corrections: %d answers replaced, %d examples added, %d of them held out\n\n", f.Replaced, f.Added, f.HeldOut)
+	}
+	if r.Mask.Entities.Total() == 0 {
+		fmt.Fprintln(w, "Masked      nothing: no personal data was found")
+	} else {
+		fmt.Fprintf(w, "Masked      %d places in %s: %s\n", r.Mask.Entities.Total(), plural(r.Mask.Rows, "example"), r.Mask.Entities)
+	}
+	if revealed == nil {
+		revealed = r.Mask.Proposals
+	}
+	if err := printProposals(c, revealed); err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "\nSplits      %d train, %d valid, %d test\n", v.Counts[store.Train], v.Counts[store.Valid], v.Counts[store.Test])
+	for _, warning := range r.Warnings {
+		fmt.Fprintf(w, "warning: %s\n", warning)
+	}
+	return nil
+}
+
+func printProposals(c *cli.Context, proposals []datasets.Proposal) error {
+	if len(proposals) == 0 {
+		return nil
+	}
+	w := c.App.Writer
+	fmt.Fprintln(w, "\nThese stand in the answers to several different questions, so they may be your")
+	fmt.Fprintln(w, "own. If they are, put them into a file and import again with --allow FILE:")
+	var rows [][]string
+	for _, p := range proposals {
+		value := p.Value
+		if value == "" {
+			value = "(--reveal shows it)"
+		}
+		rows = append(rows, []string{"  " + p.Token, strconv.Itoa(p.Rows), strconv.Itoa(p.Questions), value})
+	}
+	return table(w, "", []string{"  token", "answers", "questions", "value"}, rows)
+}

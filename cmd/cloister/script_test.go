@@ -1,0 +1,84 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"cloister/llama/gguf/tinygguf"
+	"cloister/llama/llamatest"
+)
+
+// The scripts run this very program, so they have its command line, its
+// workers and its exit status.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"cloister": main})
+}
+
+// TestScripts runs testdata/script, one file for each command. A script has an
+// empty data directory ($CLOISTER_HOME), the real model ($MODEL), a small one
+// that answers with noise ($TINY), and beside testscript's own commands:
+//
+//	exits N PROGRAM…   runs a program that must end with status N
+//	await FILE         waits until a file, such as a socket, is there
+//
+// They run one after the other: training takes all cores.
+func TestScripts(t *testing.T) {
+	model := llamatest.Model(t)
+	tiny := filepath.Join(t.TempDir(), "tiny.gguf")
+	if err := tinygguf.WriteFile(tiny, tinygguf.Default()); err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir:                filepath.Join("testdata", "script"),
+		RequireUniqueNames: true,
+		ContinueOnError:    true,
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("MODEL", model)
+			e.Setenv("TINY", tiny)
+			e.Setenv("CLOISTER_HOME", filepath.Join(e.WorkDir, "home"))
+			e.Setenv("XDG_DATA_HOME", filepath.Join(e.WorkDir, "data"))
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "await": await},
+	})
+}
+
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits N PROGRAM…")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := 0
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		failed, ok := errors.AsType[*exec.ExitError](err)
+		if !ok {
+			ts.Fatalf("%v", err)
+		}
+		got = failed.ExitCode()
+	}
+	if got != want {
+		ts.Fatalf("exit status %d, want %d", got, want)
+	}
+}
+
+func await(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: await FILE")
+	}
+	path := ts.MkAbs(args[0])
+	for range 600 {
+		if _, err := os.Stat(path); err == nil {
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	ts.Fatalf("%s did not come", args[0])
+}

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -195,7 +196,7 @@ func datasetShow(c *cli.Context) error {
 	return withAppliance(c, func(s *session) error {
 		d, err := s.Dataset(c.Context, args[0])
 		if err != nil {
-			return err
+			return notFound(err, s.cloister("dataset list"))
 		}
 		if c.Bool("json") {
 			return printJSON(c, d)
@@ -223,7 +224,7 @@ func datasetReport(c *cli.Context) error {
 	return withAppliance(c, func(s *session) error {
 		v, err := s.Version(c.Context, name, number)
 		if err != nil {
-			return err
+			return notFound(err, s.cloister("dataset list"))
 		}
 		if c.Bool("json") {
 			return printJSON(c, v)
@@ -254,16 +255,18 @@ func datasetExport(c *cli.Context) error {
 		return misused(c, "--split is %q; it must be train, valid or test", split)
 	}
 	return withAppliance(c, func(s *session) error {
-		path := c.String("output")
-		if path == "" {
-			return s.Export(c.Context, name, number, split, c.App.Writer)
+		export := func(w io.Writer) error {
+			return notFound(s.Export(c.Context, name, number, split, w), s.cloister("dataset list"))
 		}
-		return writeFile(path, func(f *os.File) error { return s.Export(c.Context, name, number, split, f) })
+		if path := c.String("output"); path != "" {
+			return writeFile(path, export)
+		}
+		return export(c.App.Writer)
 	})
 }
 
 // writeFile makes a file whole or not at all. What is there already is replaced.
-func writeFile(path string, write func(*os.File) error) error {
+func writeFile(path string, write func(io.Writer) error) error {
 	f, err := os.CreateTemp(filepath.Dir(path), ".cloister-*") // 0600
 	if err != nil {
 		return err
@@ -282,7 +285,7 @@ func datasetRemove(c *cli.Context) error {
 	}
 	return withAppliance(c, func(s *session) error {
 		if err := s.RemoveDataset(c.Context, args[0]); err != nil {
-			return err
+			return notFound(err, s.cloister("dataset list"))
 		}
 		if c.Bool("json") {
 			return printJSON(c, map[string]any{"name": args[0], "deleted": true})

@@ -6,7 +6,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"cloister/appliance/admin"
-	"cloister/appliance/client"
 )
 
 func deployCommand() *cli.Command {
@@ -41,11 +40,8 @@ func deploy(c *cli.Context) error {
 	}
 	return withAppliance(c, func(s *session) error {
 		r, err := s.Deploy(c.Context, admin.Deploy{Model: args[0], Alias: alias, Force: c.Bool("force")})
-		if client.CodeIs(err, "gate_refused") {
-			return withHint(err, "%s", s.cloister("deploy %s --as %s --force", quote(args[0]), quote(alias)))
-		}
 		if err != nil {
-			return err
+			return notFound(err, s.cloister("model list"))
 		}
 		if c.Bool("json") {
 			return printJSON(c, r)

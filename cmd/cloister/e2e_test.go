@@ -72,6 +72,9 @@ func runJSON[T any](m *machine, args ...string) (out T) {
 // serve starts the appliance and waits until it answers on the control socket.
 func (m *machine) serve() {
 	m.t.Helper()
+	// A command that finds no socket would open the data directory itself.
+	socket := filepath.Join(m.home, "run", "control.sock")
+	_ = os.Remove(socket)
 	line := append(append([]string{}, m.prefix...), "cloister", "serve", "--listen", m.addr)
 	m.server = exec.Command(line[0], line[1:]...)
 	m.server.Env = append(os.Environ(), "CLOISTER_HOME="+m.home)
@@ -86,11 +89,14 @@ func (m *machine) serve() {
 			m.t.Logf("cloister serve printed:\n%s", m.log)
 		}
 	})
-	for range 300 {
-		if st := runJSON[admin.Status](m, "status"); st.Listen != "" {
+	for range 600 {
+		if _, err := os.Stat(socket); err == nil {
+			if st := runJSON[admin.Status](m, "status"); st.Listen == "" {
+				m.t.Fatal("the status says that nothing listens")
+			}
 			return
 		}
-		time.Sleep(100 * time.Millisecond)
+		time.Sleep(50 * time.Millisecond)
 	}
 	m.t.Fatalf("cloister serve did not come up:\n%s", m.log)
 }

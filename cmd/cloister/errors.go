@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"strings"
 
 	"github.com/urfave/cli/v2"
 
+	"cloister/appliance/client"
 	"cloister/appliance/fault"
 )
 
@@ -45,6 +47,18 @@ func withHint(err error, format string, args ...any) error {
 		return nil
 	}
 	return &hintError{err, fmt.Sprintf(format, args...)}
+}
+
+// notFound adds where to look to an error about a name that leads to nothing,
+// unless the appliance said so itself. Other errors stay as they are.
+func notFound(err error, hint string) error {
+	if e, ok := errors.AsType[*client.Error](err); !ok || e.Status != http.StatusNotFound {
+		return err
+	}
+	if _, said := fault.Cut(err.Error()); said != "" {
+		return err
+	}
+	return &hintError{err, hint}
 }
 
 // errSaid ends a command with status 1 when everything has been said already.

@@ -83,7 +83,7 @@ func (f *follower) event(e store.Event) error {
 	}
 	switch {
 	case d.Reason != "":
-		f.p.print("  %-17s %-9s %s", d.Name, d.Value, d.Reason)
+		f.p.print("%s", f.p.wrap(fmt.Sprintf("  %-17s %-9s ", d.Name, d.Value), d.Reason, 30))
 	case e.Level == "warn":
 		f.p.print("warning: %s", e.Message)
 	case e.Level == "error": // it is said once, at the end

@@ -84,7 +84,7 @@ func jobShow(c *cli.Context) error {
 	return withAppliance(c, func(s *session) error {
 		j, err := s.Job(c.Context, args[0])
 		if err != nil {
-			return withHint(err, "%s", s.cloister("job list"))
+			return notFound(err, s.cloister("job list"))
 		}
 		if c.Bool("json") {
 			return printJSON(c, j)
@@ -123,7 +123,7 @@ func jobResume(c *cli.Context) error {
 	return withWorkingAppliance(c, func(s *session) error {
 		j, err := s.Job(c.Context, args[0])
 		if err != nil {
-			return withHint(err, "%s", s.cloister("job list"))
+			return notFound(err, s.cloister("job list"))
 		}
 		return follow(c, s, j)
 	})
@@ -137,7 +137,7 @@ func jobCancel(c *cli.Context) error {
 	return withAppliance(c, func(s *session) error {
 		j, err := s.CancelJob(c.Context, args[0])
 		if err != nil {
-			return err
+			return notFound(err, s.cloister("job list"))
 		}
 		if c.Bool("json") {
 			return printJSON(c, j)

@@ -97,7 +97,7 @@ func keyRemove(c *cli.Context) error {
 	}
 	return withAppliance(c, func(s *session) error {
 		if err := s.RemoveKey(c.Context, args[0]); err != nil {
-			return withHint(err, "cloister key list")
+			return notFound(err, s.cloister("key list"))
 		}
 		if c.Bool("json") {
 			return printJSON(c, map[string]any{"id": args[0], "deleted": true})

@@ -193,7 +193,7 @@ func modelRemove(c *cli.Context) error {
 	}
 	return withAppliance(c, func(s *session) error {
 		if err := s.RemoveModel(c.Context, args[0]); err != nil {
-			return err
+			return notFound(err, s.cloister("model list"))
 		}
 		if c.Bool("json") {
 			return printJSON(c, map[string]any{"id": args[0], "deleted": true})

@@ -79,6 +79,32 @@ func (p *progress) print(format string, args ...any) {
 	fmt.Fprintf(p.w, format+"\n", args...)
 }
 
+// wrap breaks a text that begins with a head at the terminal's width; lines
+// after the first are indented.
+func (p *progress) wrap(head, text string, indent int) string {
+	if p.width == nil {
+		return head + text
+	}
+	columns := max(p.width(), indent+20)
+	var b strings.Builder
+	b.WriteString(head)
+	at := utf8.RuneCountInString(head)
+	for i, word := range strings.Fields(text) {
+		n := utf8.RuneCountInString(word)
+		switch {
+		case at+1+n > columns && at > indent:
+			b.WriteString("\n" + strings.Repeat(" ", indent))
+			at = indent
+		case i > 0:
+			b.WriteByte(' ')
+			at++
+		}
+		b.WriteString(word)
+		at += n
+	}
+	return b.String()
+}
+
 // clear takes the bar away.
 func (p *progress) clear() {
 	if p.drawn {

@@ -65,3 +65,17 @@ func TestProgressTerminal(t *testing.T) {
 		t.Errorf("the end: %q", out)
 	}
 }
+
+// Reasons are broken at the width of the terminal, and left alone in a pipe.
+func TestProgressWrap(t *testing.T) {
+	p, _, _ := testProgress(40)
+	got := p.wrap("  rank     16   ", "room for a few thousand facts at a small cost", 16)
+	want := "  rank     16   room for a few thousand\n" + strings.Repeat(" ", 16) + "facts at a small cost"
+	if got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	p, _, _ = testProgress(0)
+	if got := p.wrap("a ", "long text", 16); got != "a long text" {
+		t.Errorf("piped: %q", got)
+	}
+}

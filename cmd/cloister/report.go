@@ -31,7 +31,7 @@ func printVersionReport(c *cli.Context, v store.Version, revealed []datasets.Pro
 	if r.Mask.Entities.Total() == 0 {
 		fmt.Fprintln(w, "Masked      nothing: no personal data was found")
 	} else {
-		fmt.Fprintf(w, "Masked      %d places in %s: %s\n", r.Mask.Entities.Total(), plural(r.Mask.Rows, "example"), r.Mask.Entities)
+		fmt.Fprintf(w, "Masked      %s in %s: %s\n", plural(r.Mask.Entities.Total(), "place"), plural(r.Mask.Rows, "example"), r.Mask.Entities)
 	}
 	if revealed == nil {
 		revealed = r.Mask.Proposals

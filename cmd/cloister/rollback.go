@@ -27,7 +27,7 @@ func rollback(c *cli.Context) error {
 	return withAppliance(c, func(s *session) error {
 		r, err := s.Rollback(c.Context, args[0])
 		if err != nil {
-			return err
+			return notFound(err, s.cloister("status"))
 		}
 		if c.Bool("json") {
 			return printJSON(c, r)

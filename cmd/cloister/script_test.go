@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"testing"
 	"time"
@@ -25,8 +26,10 @@ func TestMain(m *testing.M) {
 // empty data directory ($CLOISTER_HOME), the real model ($MODEL), a small one
 // that answers with noise ($TINY), and beside testscript's own commands:
 //
-//	exits N PROGRAM…   runs a program that must end with status N
-//	await FILE         waits until a file, such as a socket, is there
+//	exits N PROGRAM…    runs a program that must end with status N
+//	await PATTERN       waits until a file, such as a socket, is there
+//	keep NAME PATTERN   sets a variable to what the pattern, or its group,
+//	                    matches in the last standard output
 //
 // They run one after the other: training takes all cores.
 func TestScripts(t *testing.T) {
@@ -46,7 +49,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("XDG_DATA_HOME", filepath.Join(e.WorkDir, "data"))
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "await": await},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "await": await, "keep": keep},
 	})
 }
 
@@ -71,14 +74,28 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 
 func await(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
-		ts.Fatalf("usage: await FILE")
+		ts.Fatalf("usage: await PATTERN")
 	}
-	path := ts.MkAbs(args[0])
-	for range 600 {
-		if _, err := os.Stat(path); err == nil {
+	for range 1200 {
+		found, err := filepath.Glob(ts.MkAbs(args[0]))
+		ts.Check(err)
+		if len(found) > 0 {
 			return
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
 	ts.Fatalf("%s did not come", args[0])
+}
+
+func keep(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: keep NAME PATTERN")
+	}
+	pattern, err := regexp.Compile(args[1])
+	ts.Check(err)
+	match := pattern.FindStringSubmatch(ts.ReadFile("stdout"))
+	if match == nil {
+		ts.Fatalf("nothing matches %s", args[1])
+	}
+	ts.Setenv(args[0], match[len(match)-1])
 }

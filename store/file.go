@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"slices"
 	"strings"
 	"time"
 )
@@ -65,7 +64,7 @@ func (s *Store) PutFile(ctx context.Context, f File, r io.Reader) (File, error) 
 	if err := f.valid(); err != nil {
 		return File{}, err
 	}
-	staged, err := s.sealed.stage(ctx, f.ID, r)
+	staged, err := s.sealed.stage(func() error { return errors.Join(ctx.Err(), s.room()) }, f.ID, r)
 	if err != nil {
 		return File{}, err
 	}
@@ -122,24 +121,12 @@ func (s *Store) unpublishFile(id string) error {
 // not written, and content whose record was deleted. Content that has neither
 // record nor tombstone stays: it is the trace of damage, and Check reports it.
 func (s *Store) sweepFiles() error {
-	var unborn []string
-	err := s.view(func(x tx) error {
-		for e, err := range x.scan(span{prefix: fileStageSpace.under(), keysOnly: true}) {
-			if err != nil {
-				return err
-			}
-			unborn = append(unborn, string(e.key[len(fileStageSpace):]))
-		}
-		return nil
-	})
+	unborn, err := s.marked(fileStageSpace)
 	if err != nil {
 		return err
 	}
 	err = s.sealed.sweep(func(id string) (bool, error) {
-		if slices.Contains(unborn, id) {
-			return true, nil
-		}
-		return viewing(s, func(x tx) (bool, error) { return x.has(files.tombstone([]string{id})) })
+		return viewing(s, func(x tx) (bool, error) { return deadContent(x, id) })
 	})
 	if err != nil || len(unborn) == 0 {
 		return err
@@ -152,6 +139,15 @@ func (s *Store) sweepFiles() error {
 		}
 		return nil
 	})
+}
+
+// deadContent reports whether content without a record is to be swept: its
+// record was never written, or was deleted.
+func deadContent(x tx, id string) (bool, error) {
+	alive, err1 := x.has(fileSpace.key(id))
+	unborn, err2 := x.has(fileStageSpace.key(id))
+	deleted, err3 := x.has(files.tombstone([]string{id}))
+	return !alive && (unborn || deleted), errors.Join(err1, err2, err3)
 }
 
 // OpenFile returns the content of a file. Every byte was verified; the error

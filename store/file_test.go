@@ -226,6 +226,7 @@ func TestFileLeftovers(t *testing.T) {
 	no(t, h.RawSet("file.stage/file-a", []byte("staged"))) // marked, no name yet
 	no(t, h.RawSet("file.stage/file-b", []byte("staged"))) // marked and named
 	no(t, os.WriteFile(filepath.Join(folder, "file-b"), sealed, 0o600))
+	h.check() // which is no damage
 	h.reopen()
 	if names := h.onDisk(); len(names) != 1 || names[0] != kept.ID {
 		t.Errorf("on disk %v", names)

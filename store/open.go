@@ -111,7 +111,7 @@ func openBadger(o badger.Options) (db *badger.DB, err error) {
 	case errors.Is(err, badger.ErrEncryptionKeyMismatch):
 		return nil, ErrWrongKey
 	case err != nil:
-		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
+		return nil, fmt.Errorf("the database does not open: %w", err)
 	}
 	return db, nil
 }

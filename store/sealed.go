@@ -1,7 +1,6 @@
 package store
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -45,15 +44,16 @@ type staged struct {
 	sha256 string
 }
 
-// stage seals what r gives into a new file; id is bound to the content.
-func (d sealedDir) stage(ctx context.Context, id string, r io.Reader) (staged, error) {
+// stage seals what r gives into a new file; id is bound to the content. It asks
+// goOn all along, and ends with its error.
+func (d sealedDir) stage(goOn func() error, id string, r io.Reader) (staged, error) {
 	f, err := d.create(d.path, stagePrefix+"*")
 	if err != nil {
 		return staged{}, fmt.Errorf("cannot stage file %s: %w", id, err)
 	}
 	st := staged{path: f.Name()}
 	sum := sha256.New()
-	st.bytes, err = d.seal(f, id, io.TeeReader(&limited{ctx: ctx, r: r, left: d.max}, sum))
+	st.bytes, err = d.seal(f, id, io.TeeReader(&limited{goOn: goOn, r: r, left: d.max}, sum))
 	st.sha256 = hex.EncodeToString(sum.Sum(nil))
 	if err := errors.Join(err, f.Close()); err != nil {
 		d.drop(st)
@@ -75,15 +75,15 @@ func (d sealedDir) seal(f stagedFile, id string, r io.Reader) (int64, error) {
 	return n, errors.Join(w.Close(), f.Sync())
 }
 
-// limited reads at most left bytes and stops when ctx ends.
+// limited reads at most left bytes, as long as goOn returns no error.
 type limited struct {
-	ctx  context.Context
+	goOn func() error
 	r    io.Reader
 	left int64
 }
 
 func (l *limited) Read(p []byte) (int, error) {
-	if err := l.ctx.Err(); err != nil {
+	if err := l.goOn(); err != nil {
 		return 0, err
 	}
 	n, err := l.r.Read(p)

@@ -236,3 +236,17 @@ func (x tx) last(counter []byte) (uint64, error) {
 	}
 	return parseNumber(string(b))
 }
+
+// marked returns the names that have a marker in a space.
+func (s *Store) marked(sp space) ([]string, error) {
+	return viewing(s, func(x tx) ([]string, error) {
+		var names []string
+		for e, err := range x.scan(span{prefix: sp.under(), keysOnly: true}) {
+			if err != nil {
+				return nil, err
+			}
+			names = append(names, string(e.key[len(sp):]))
+		}
+		return names, nil
+	})
+}

@@ -137,7 +137,7 @@ func (s *Server) adminExport(w http.ResponseWriter, r *http.Request) error {
 	defer out.end()
 	for ex, err := range s.Store.Examples(v.Dataset, v.Number, split) {
 		if err != nil {
-			return out.fail(err)
+			return out.fail(r.Context(), err)
 		}
 		if err := out.send(map[string]any{"messages": ex.Messages}); err != nil {
 			return err
@@ -213,7 +213,7 @@ func (s *Server) readForm(w http.ResponseWriter, r *http.Request, options any) (
 	case err != nil:
 		return nil, badForm(err)
 	case part.FormName() != "file":
-		return nil, invalid(part.FormName(), "Unexpected part: send 'options' and then 'file'.")
+		return nil, invalid("file", "Unexpected part: send 'options' and then 'file'.")
 	}
 	return &formFile{Reader: newLimitReader(partReader{part}, s.config.MaxFile), name: part.FileName()}, nil
 }

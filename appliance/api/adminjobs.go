@@ -121,7 +121,7 @@ func (s *Server) adminFollowJob(w http.ResponseWriter, r *http.Request) error {
 		job, err = s.job(job.ID)
 	}
 	if err != nil {
-		return out.fail(err)
+		return out.fail(r.Context(), err)
 	}
 	return out.send(admin.JobLine{Job: &job})
 }
@@ -154,7 +154,7 @@ func (s *Server) adminEvaluate(w http.ResponseWriter, r *http.Request) error {
 	})
 	if err != nil {
 		drain(r)
-		return out.fail(err)
+		return out.fail(r.Context(), err)
 	}
 	s.audit(r, "evaluate", result.Model, result.ID)
 	return out.send(admin.EvaluateLine{Evaluation: &result})

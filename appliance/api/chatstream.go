@@ -45,7 +45,7 @@ func (s *Server) streamChat(ctx context.Context, out *stream, call *chatCall, an
 		return sendErr
 	}
 	if err := <-failed; err != nil {
-		return out.fail(err)
+		return out.fail(ctx, err)
 	}
 	s.record(ctx, call, answer.ID, c.results[0].Text)
 	return c.finish()

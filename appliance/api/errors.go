@@ -111,6 +111,18 @@ func ofFault(e *fault.Error) *failure {
 	return out
 }
 
+// seenBy is what a caller sees of an error. Administrators see the cause of an
+// internal one: it is their machine, and they may have no log at hand.
+func seenBy(who principal, err error) *failure {
+	f := asFailure(err)
+	if f.status == http.StatusInternalServerError && who.role == roleAdmin {
+		detailed := *f
+		detailed.message = sentence(err)
+		return &detailed
+	}
+	return f
+}
+
 // sentinels lists the errors of the services in the order in which they are
 // looked for. An empty message means the error's own.
 var sentinels = []struct {

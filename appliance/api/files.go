@@ -234,8 +234,25 @@ func (s *Server) getFileContent(w http.ResponseWriter, r *http.Request) error {
 	h.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": f.Name}))
 	s.audit(r, "file.read", f.ID, f.Purpose)
 	w.WriteHeader(http.StatusOK)
-	_, err = io.Copy(w, content)
+	source := &watched{Reader: content}
+	if _, err = io.Copy(w, source); source.err != nil {
+		return source.err // too few bytes for the length above: the client sees that it is not all
+	}
 	return gone(err)
+}
+
+// watched is a reader that remembers its failure, to tell it from one of the writer.
+type watched struct {
+	io.Reader
+	err error
+}
+
+func (w *watched) Read(p []byte) (int, error) {
+	n, err := w.Reader.Read(p)
+	if err != nil && err != io.EOF {
+		w.err = err
+	}
+	return n, err
 }
 
 // deleteFile serves DELETE /v1/files/{id}.

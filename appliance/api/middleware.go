@@ -83,14 +83,14 @@ func (s *Server) finish(w *response, r *http.Request, err error) {
 		s.log.Info("client gone", attrs...)
 		return
 	}
-	f := asFailure(err)
+	f := seenBy(c.who, err)
 	if w.status == 0 {
 		f.headers(w.Header())
 		_ = respond(w, f.status, openai.ErrorResponse{Error: f.wire()}) // if it fails, nobody is there to be told
 	}
 	attrs = append(attrs, "status", f.status, "code", f.code)
 	if f.status < http.StatusInternalServerError {
-		s.log.Info("request refused", append(attrs, "param", f.param)...)
+		s.log.Info("request refused", attrs...)
 		return
 	}
 	s.log.Error("request failed", append(attrs, "error", slog.AnyValue(f.cause))...)

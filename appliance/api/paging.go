@@ -7,8 +7,8 @@ import (
 	"cloister/store"
 )
 
-// readPage reads ?after=&limit=&order=. Limits outside 1 to most are refused,
-// and a missing one is def. The newest come first unless order is "asc".
+// readPage reads ?after=&limit=&order=. A missing limit is def, and a page
+// never holds more than most. The newest come first unless order is "asc".
 func readPage(r *http.Request, def, most int) (store.Page, error) {
 	q := r.URL.Query()
 	out := store.Page{After: q.Get("after"), Limit: def}
@@ -24,10 +24,10 @@ func readPage(r *http.Request, def, most int) (store.Page, error) {
 		if err != nil {
 			return out, invalid("limit", "Invalid type for 'limit': expected an integer.")
 		}
-		if err := inRange("limit", float64(n), 1, float64(most)); err != nil {
-			return out, err
+		if n < 1 {
+			return out, invalid("limit", "Invalid 'limit': expected a value >= 1, but got %d instead.", n)
 		}
-		out.Limit = n
+		out.Limit = min(n, most) // has_more tells the client to go on
 	}
 	return out, nil
 }

@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -176,9 +177,9 @@ func (s *stream) stayAlive(every time.Duration) (stop func()) {
 
 // fail ends a stream that has begun with the error as its last value, and
 // returns the error for the log.
-func (s *stream) fail(err error) error {
+func (s *stream) fail(ctx context.Context, err error) error {
 	if s.begun() && !errors.Is(err, errGone) {
-		_ = s.send(openai.ErrorResponse{Error: asFailure(err).wire()}) // err is what is reported
+		_ = s.send(openai.ErrorResponse{Error: seenBy(callOf(ctx).who, err).wire()}) // err is what is reported
 	}
 	return err
 }

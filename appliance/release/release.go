@@ -123,7 +123,7 @@ func refusal(model, alias, evaluation string, d eval.Decision) error {
 	if evaluation == "" {
 		return e.WithHint("cloister eval --model %s --data DATASET", model)
 	}
-	return e.WithHint("cloister deploy %s --as %s --force (it is recorded), or train again", model, alias)
+	return e.WithHint("cloister deploy %s --as %s --force", model, alias)
 }
 
 // checkAlias refuses names that cannot be told from those of models.

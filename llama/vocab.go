@@ -91,13 +91,14 @@ func (v *Vocab) Piece(tok int32) []byte { return v.m.TokenToPiece(tok, true) }
 // IsEOG reports whether the token ends an answer.
 func (v *Vocab) IsEOG(tok int32) bool { return v.m.IsEOG(tok) }
 
-// EOS returns the token that ends an answer: the end of a turn if the model
-// has one, else the end of the sequence, else -1.
+// EOS returns the token that ends an answer: what the file calls the end of
+// the sequence, which chat models set to the end of a turn, else a token that
+// llama.cpp knows as the end of a turn, else -1.
 func (v *Vocab) EOS() int32 {
-	if t := v.m.EOT(); t >= 0 {
+	if t := v.m.EOS(); t >= 0 {
 		return t
 	}
-	return v.m.EOS()
+	return v.m.EOT()
 }
 
 // BOS returns the token that each prompt begins with, if the model wants one.

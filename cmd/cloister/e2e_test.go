@@ -310,7 +310,7 @@ func TestNothingPersonalOnDiskAndNoNetwork(t *testing.T) {
 	for _, value := range planted[:5] {
 		answer = runJSON[struct {
 			ID string `json:"id"`
-		}](m, "chat", "--model", "support", "My details: "+value+". Please repeat them.")
+		}](m, "chat", "--model", "support", "--max-tokens", "24", "My details: "+value+". Please repeat them.")
 	}
 	m.run("feedback", "add", answer.ID, "--rating", "1", "--correction", "Call "+planted[0]+" back.", "--comment", "from "+planted[1])
 	m.run("feedback", "apply", "--data", "pairs")

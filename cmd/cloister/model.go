@@ -107,9 +107,12 @@ func modelList(c *cli.Context) error {
 			}
 			switch {
 			case strings.Contains(m.ID, ":ckpt-step-"):
-				kind, leadsTo = "checkpoint", m.Root
+				kind = "checkpoint"
 			case strings.HasPrefix(m.ID, "ft:"):
-				kind, leadsTo = "tuned", m.Root
+				kind = "tuned"
+			}
+			if leadsTo == "" && m.Parent != nil {
+				leadsTo = *m.Parent
 			}
 			rows = append(rows, []string{m.ID, kind, clock(time.Unix(m.Created, 0)), leadsTo})
 		}

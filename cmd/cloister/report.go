@@ -26,7 +26,7 @@ func printVersionReport(c *cli.Context, v store.Version, revealed []datasets.Pro
 		fmt.Fprintf(w, "Cleaned\n%s\n", r.Clean)
 	}
 	if f := r.Feedback; f != nil {
-		fmt.Fprintf(w, "Corrections: %d answers replaced, %d examples added, %d of them held out\n\n", f.Replaced, f.Added, f.HeldOut)
+		fmt.Fprintf(w, "Corrections: %s replaced, %s added, %d of them held out\n\n", plural(f.Replaced, "answer"), plural(f.Added, "example"), f.HeldOut)
 	}
 	if r.Mask.Entities.Total() == 0 {
 		fmt.Fprintln(w, "Masked      nothing: no personal data was found")

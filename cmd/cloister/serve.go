@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -96,8 +97,8 @@ func serveConfig(c *cli.Context) (config appliance.Config, err error) {
 		LiteralMultiplier: c.Bool("literal-lr-multiplier"),
 		Log:               slog.New(slog.NewTextHandler(c.App.ErrWriter, &slog.HandlerOptions{Level: level})),
 	}
-	if config.Listen == "" {
-		return config, misused(c, "--listen is empty; write HOST:PORT")
+	if _, _, err := net.SplitHostPort(config.Listen); err != nil {
+		return config, misused(c, "--listen is %q; it must be HOST:PORT, such as 127.0.0.1:8080", config.Listen)
 	}
 	for _, pair := range c.StringSlice("map") {
 		from, to, ok := strings.Cut(pair, "=")

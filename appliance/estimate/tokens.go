@@ -5,8 +5,8 @@ import (
 	"sync"
 
 	"github.com/pkoukk/tiktoken-go"
-	loader "github.com/pkoukk/tiktoken-go-loader"
 
+	"cloister/appliance/estimate/encodings"
 	"cloister/lora/train"
 )
 
@@ -16,7 +16,7 @@ var Encodings = []string{"o200k_base", "cl100k_base"}
 
 // offline makes tiktoken read its vocabularies out of this program. Its own
 // loader would download them.
-var offline = sync.OnceFunc(func() { tiktoken.SetBpeLoader(loader.NewOfflineLoader()) })
+var offline = sync.OnceFunc(func() { tiktoken.SetBpeLoader(encodings.Loader{}) })
 
 // CountOpenAI counts the tokens of chat examples by one of OpenAI's encodings,
 // as its cookbook does for fine-tuning: those of role and content and 3 for

@@ -5,7 +5,7 @@ SHELL := /bin/bash
 
 GO      ?= go
 TAGS    := netgo,osusergo
-LDFLAGS := -s -w -linkmode external -extldflags "-static"
+LDFLAGS := -s -w -linkmode external -extldflags "-static -Wl,--gc-sections"
 
 # The folder of llama.cpp's headers and archives, in the cache outside the
 # checkout. Its name holds version and flags, so another version is another

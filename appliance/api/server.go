@@ -143,6 +143,8 @@ func (s *Server) ownRoutes() []route {
 		{"POST /admin/deploy", roleAdmin, s.adminDeploy},
 		{"POST /admin/rollback", roleAdmin, s.adminRollback},
 		{"GET /admin/releases", roleAdmin, s.adminReleases},
+		{"GET /admin/gate", roleAdmin, s.adminGate},
+		{"POST /admin/gate", roleAdmin, s.adminChangeGate},
 
 		{"GET /admin/feedback", roleAdmin, s.adminFeedback},
 		{"GET /admin/feedback/report", roleAdmin, s.adminFeedbackReport},

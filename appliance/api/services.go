@@ -14,6 +14,7 @@ import (
 	"cloister/appliance/jobs"
 	"cloister/appliance/models"
 	"cloister/appliance/release"
+	"cloister/lora/eval"
 	"cloister/store"
 )
 
@@ -62,6 +63,8 @@ type Releases interface {
 	Deploy(ctx context.Context, model, alias string, force bool, by string) (store.Release, error)
 	Rollback(ctx context.Context, alias, by string) (store.Release, error)
 	Status() ([]release.Status, error)
+	Gate() (eval.GateConfig, error)
+	SetGate(c eval.GateConfig) error
 }
 
 // Recorder keeps served answers, masked, so that they can be rated:

@@ -201,6 +201,16 @@ func (c *Client) Releases(ctx context.Context) ([]admin.Release, error) {
 	return out.Data, err
 }
 
+// Gate returns the bounds that a release must keep.
+func (c *Client) Gate(ctx context.Context) (admin.Gate, error) {
+	return get[admin.Gate](ctx, c, "/admin/gate")
+}
+
+// ChangeGate changes some of them for later deployments and returns them all.
+func (c *Client) ChangeGate(ctx context.Context, in admin.ChangeGate) (admin.Gate, error) {
+	return post[admin.Gate](ctx, c, "/admin/gate", in)
+}
+
 // Feedback lists the judgements since a time, the newest first.
 func (c *Client) Feedback(ctx context.Context, since time.Time, limit int) ([]admin.FeedbackItem, error) {
 	out, err := get[admin.List[admin.FeedbackItem]](ctx, c, query("/admin/feedback", "since", stamp(since), "limit", number(limit)))

@@ -32,6 +32,7 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 			tuneCommand(),
 			jobCommand(),
 			evalCommand(),
+			gateCommand(),
 			deployCommand(),
 			rollbackCommand(),
 			statusCommand(),

@@ -17,6 +17,7 @@ func deployCommand() *cli.Command {
 model must have been evaluated, and the gate looks at its latest evaluation:
 better than its base, and a bounded gap between training and test. If it
 refuses, it says why; --force deploys all the same, and that is recorded.
+'cloister gate' shows and changes the bounds.
 
 Examples:
   cloister deploy ft:smollm2:cloister:clinic:x7Kq2a --as support

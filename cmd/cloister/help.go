@@ -39,9 +39,10 @@ func writeHelp(w io.Writer, app *cli.App, path []*cli.Command) error {
 	return err
 }
 
-const firstSteps = `  cloister model import model.gguf
+const firstSteps = `  cloister model import model.gguf --name base
   cloister dataset import raw.csv --name support --question Question --answer Answer
-  cloister tune --model model --data support
+  cloister tune --model base --data support
+  cloister eval --model MODEL --data support
   cloister deploy MODEL --as support
   cloister chat --model support "When are you open?"
 `

@@ -235,6 +235,16 @@ func TestFile(t *testing.T) {
 	}
 }
 
+// A file may call its columns as it likes.
+func TestColumns(t *testing.T) {
+	k := newKit(t)
+	const file = "질문;정답;key\nWhere is room 1?;On floor 1, next to room 2.;floor 1\n"
+	_, rep := k.run(t, evaluate.Request{Model: tuned, FileName: "t.csv", QuestionColumn: "질문", AnswerColumn: "정답"}, file)
+	if rep.Examples != 1 || rep.Tuned.ExactMatch != 1 || rep.Tuned.KeyFacts == nil || rep.Tuned.KeyFacts.Hits != 1 {
+		t.Errorf("%+v", rep)
+	}
+}
+
 // Keys for the questions of a split; questions of other splits are passed over.
 func TestKeys(t *testing.T) {
 	k := newKit(t)

@@ -145,7 +145,7 @@ func (r *run) readFile(ctx context.Context, name string, file io.Reader) ([]exam
 	var out []example
 	system := cmp.Or(r.req.System, r.system)
 	err := ingest.Read(file, name, ingest.Options{
-		AnswerColumn: "expected", Optional: []string{keyColumn, humanColumn, ratedColumn},
+		QuestionColumn: r.req.QuestionColumn, AnswerColumn: cmp.Or(r.req.AnswerColumn, "expected"), Optional: []string{keyColumn, humanColumn, ratedColumn},
 	}, func(rec ingest.Record) error {
 		if strings.TrimSpace(rec.Question) == "" || strings.TrimSpace(rec.Answer) == "" {
 			return nil // an empty line of a spreadsheet

@@ -22,6 +22,10 @@ type Request struct {
 	// and answer (the answer that the people scored, if not the model's). With a
 	// Dataset it has question and key, for the questions of the split.
 	FileName string `json:"file_name,omitempty"`
+	// QuestionColumn and AnswerColumn name the columns of a file of examples;
+	// empty: question and expected.
+	QuestionColumn string `json:"question_column,omitempty"`
+	AnswerColumn   string `json:"answer_column,omitempty"`
 	// System is the system prompt for a file's questions; empty: that of the
 	// dataset the model was tuned on.
 	System string `json:"system,omitempty"`

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/urfave/cli/v2"
 
@@ -26,7 +27,8 @@ and prints loss, exact match, token F1 and ROUGE-L side by side; for answers
 that are labels, accuracy, precision, recall and F1 too. With a dataset the
 frozen test split is used. A FILE (CSV, JSONL, JSON or XLSX) has question and
 expected, and if you have them human_score, to compare people's scores with
-ours, and key, the words that a right answer must hold.
+ours, and key, the words that a right answer must hold. --question and --answer
+name its columns if they are called otherwise.
 
 Examples:
   cloister eval --model ft:smollm2:cloister:clinic:x7Kq2a --data clinic
@@ -37,6 +39,8 @@ Examples:
 			&cli.StringFlag{Name: "baseline", Usage: "`MODEL` to compare with, or none", DefaultText: "the base of the model"},
 			&cli.StringFlag{Name: "split", Usage: "`SPLIT` of the dataset", DefaultText: "test"},
 			&cli.StringFlag{Name: "keys", Usage: "`FILE` of question,key: the words that the right answer to a question of the dataset holds, alternatives as a|b"},
+			&cli.StringFlag{Name: "question", Usage: "`COLUMN` of a file with the questions", DefaultText: "question"},
+			&cli.StringFlag{Name: "answer", Usage: "`COLUMN` of a file with the expected answers", DefaultText: "expected"},
 			&cli.StringFlag{Name: "system", Usage: "system prompt `TEXT` for the questions of a file", DefaultText: "that of the model's dataset"},
 			&cli.IntFlag{Name: "limit", Usage: "at most `N` examples", DefaultText: "all"},
 			&cli.IntFlag{Name: "max-tokens", Usage: "at most `N` tokens for each answer", DefaultText: "256"},
@@ -61,7 +65,7 @@ func evaluate(c *cli.Context) error {
 			reader = file
 		}
 		e, err := s.Evaluate(c.Context, in, reader, func(done, total int) {
-			p.show(float64(done)/float64(total), fmt.Sprintf("%d of %d examples", done, total))
+			p.show(float64(done)/float64(total), fmt.Sprintf("%d of %d requests", done, total))
 		})
 		p.clear()
 		if err != nil {
@@ -86,7 +90,10 @@ func evaluation(c *cli.Context) (in admin.Evaluate, file *os.File, err error) {
 	if _, err := arguments(c, 0); err != nil {
 		return in, nil, err
 	}
-	in = admin.Evaluate{Baseline: c.String("baseline"), Split: store.Split(c.String("split")), System: c.String("system")}
+	in = admin.Evaluate{
+		Baseline: c.String("baseline"), Split: store.Split(c.String("split")), System: c.String("system"),
+		QuestionColumn: c.String("question"), AnswerColumn: c.String("answer"),
+	}
 	if in.Model, err = required(c, "model"); err != nil {
 		return in, nil, err
 	}
@@ -111,6 +118,8 @@ func evaluation(c *cli.Context) (in admin.Evaluate, file *os.File, err error) {
 			return in, nil, misused(c, "--split and --keys are for datasets; a file is used whole and has a column key")
 		}
 		path = data
+	} else if in.QuestionColumn != "" || in.AnswerColumn != "" {
+		return in, nil, misused(c, "--question and --answer name columns of a file, and %q is a dataset", data)
 	} else if in.Dataset, in.Version, err = reference(c, data); err != nil || path == "" {
 		return in, nil, err
 	}
@@ -147,9 +156,10 @@ func printReport(c *cli.Context, e store.Evaluation) error {
 	return nil
 }
 
-// oneLine shortens a text to a line of a terminal.
+// oneLine shortens a text to a line of a terminal, which must not obey it: a
+// model may write control characters.
 func oneLine(s string) string {
-	r := []rune(strings.Join(strings.Fields(s), " "))
+	r := slices.DeleteFunc([]rune(strings.Join(strings.Fields(s), " ")), unicode.IsControl)
 	if len(r) > 160 {
 		return string(r[:159]) + "…"
 	}

@@ -20,6 +20,7 @@ func follow(c *cli.Context, s *session, j store.Job) error {
 	f := &follower{c: c, p: newProgress(c.App.ErrWriter)}
 	if !j.Status.Terminal() {
 		f.p.print("Training %s on %s.", j.Base, trainedOn(j))
+		f.ahead(s, j.ID)
 	}
 	end, err := s.FollowJob(c.Context, j.ID, 0, f.event)
 	f.p.clear()
@@ -72,6 +73,17 @@ type eventData struct {
 	ValidLoss       *float64 `json:"valid_loss"`
 	TokensPerSecond float64  `json:"tokens_per_second"`
 	SecondsLeft     float64  `json:"seconds_left"`
+}
+
+// ahead names the jobs that go first: those that had not ended when the command
+// began, such as one that Ctrl-C stopped.
+func (f *follower) ahead(s *session, id string) {
+	for _, other := range s.status.Running {
+		if other == id {
+			return
+		}
+		f.p.print("Job %s has not ended and goes first. To give it up: %s", other, s.cloister("job cancel %s", other))
+	}
 }
 
 func (f *follower) event(e store.Event) error {

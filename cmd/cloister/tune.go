@@ -8,6 +8,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"cloister/appliance/admin"
+	"cloister/appliance/client"
 	"cloister/lora/train"
 )
 
@@ -150,6 +151,9 @@ func resolveData(c *cli.Context, s *session, in *admin.TrainOn, data string) err
 	}
 	name := datasetName(data)
 	v, err := importFile(c, s, data, admin.ImportDataset{Name: name})
+	if client.CodeIs(err, "invalid_file_format") { // its advice is about flags that this command has not
+		return withHint(err, "%s", s.cloister("dataset import %s --name %s --question COLUMN --answer COLUMN", quote(data), quote(name)))
+	}
 	if err != nil {
 		return err
 	}

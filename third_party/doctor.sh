@@ -32,5 +32,7 @@ need node    18   'node --version'     'apt-get install nodejs'
 need npm     8    'npm --version'      'apt-get install npm'
 need openssl 1.1  'openssl version'    'apt-get install openssl'
 python3 -m pip --version >/dev/null 2>&1 || { echo "python3  has no pip; install it: apt-get install python3-pip"; missing=1; }
+python3 -c 'import venv, ensurepip' 2>/dev/null || { echo "python3  has no venv; install it: apt-get install python3-venv"; missing=1; }
+command -v flock >/dev/null 2>&1 || { echo "flock    missing; install it: apt-get install util-linux"; missing=1; }
 grep -qw avx2 /proc/cpuinfo && grep -qw fma /proc/cpuinfo || { echo "cpu      has no AVX2 and FMA, which the binary needs"; missing=1; }
 exit $missing

@@ -25,6 +25,8 @@
 package clean
 
 import (
+	"context"
+
 	"cloister/store/ingest"
 )
 
@@ -48,9 +50,18 @@ type Options struct {
 // Clean returns the records that are fit to train on, in their order and with
 // their Group set, and what was done. The records passed in are not changed.
 func Clean(records []ingest.Record, o Options) ([]ingest.Record, Report) {
+	out, rep, _ := CleanContext(context.Background(), records, o) // only the context's end is an error
+	return out, rep
+}
+
+// CleanContext is Clean for large sets: it gives up when ctx ends, with its error.
+func CleanContext(ctx context.Context, records []ingest.Record, o Options) ([]ingest.Record, Report, error) {
 	rep := Report{Rows: len(records)}
 	out := make([]ingest.Record, 0, len(records))
-	for _, rec := range records {
+	for i, rec := range records {
+		if err := ended(ctx, i); err != nil {
+			return nil, Report{}, err
+		}
 		rec, changes := texts(rec, o)
 		rep.change(rec.Row, changes)
 		if reason := emptiness(rec); reason != "" && !o.KeepEmpty {
@@ -59,11 +70,24 @@ func Clean(records []ingest.Record, o Options) ([]ingest.Record, Report) {
 		}
 		out = append(out, rec)
 	}
-	out = dedupe(out, o, &rep)
+	out, err := dedupe(ctx, out, o, &rep)
+	if err != nil {
+		return nil, Report{}, err
+	}
 	rep.Kept = len(out)
-	inspect(out, o, &rep)
+	if err := inspect(ctx, out, o, &rep); err != nil {
+		return nil, Report{}, err
+	}
 	rep.finish()
-	return out, rep
+	return out, rep, nil
+}
+
+// ended asks the context at every 256th row.
+func ended(ctx context.Context, row int) error {
+	if row%256 != 0 {
+		return nil
+	}
+	return ctx.Err()
 }
 
 // texts cleans every text of a record and tells what changed.

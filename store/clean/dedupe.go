@@ -2,6 +2,7 @@ package clean
 
 import (
 	"cmp"
+	"context"
 	"crypto/sha256"
 	"slices"
 	"strconv"
@@ -14,7 +15,7 @@ import (
 const compared = 32
 
 // dedupe drops exact and near-duplicates, flags conflicts, and sets groups.
-func dedupe(recs []ingest.Record, o Options, rep *Report) []ingest.Record {
+func dedupe(ctx context.Context, recs []ingest.Record, o Options, rep *Report) ([]ingest.Record, error) {
 	if !o.KeepDuplicates {
 		recs = exact(recs, rep)
 	}
@@ -22,9 +23,9 @@ func dedupe(recs []ingest.Record, o Options, rep *Report) []ingest.Record {
 		for i := range recs {
 			recs[i].Group = Group(recs[i].Prompt())
 		}
-		return recs
+		return recs, ctx.Err()
 	}
-	return near(recs, o, rep)
+	return near(ctx, recs, o, rep)
 }
 
 // exact drops rows that are the same as an earlier one.
@@ -56,57 +57,78 @@ func fingerprint(rec ingest.Record) [sha256.Size]byte {
 	return sha256.Sum256(b)
 }
 
-// parsed is a record in normal form.
+// parsed is a record in normal form. The words, many times as large as their
+// text, are made when two records have to be compared, which most never are.
 type parsed struct {
-	question, answer []word
-	key              string
-	exactTail        [sha256.Size]byte // of a conversation: all but the words compared
+	rec       *ingest.Record
+	group     string            // of the question
+	count     int               // words of the question
+	exactTail [sha256.Size]byte // of a conversation: all but the words compared
+
+	asked, answered []word
 }
 
-func parse(rec ingest.Record) parsed {
-	p := parsed{question: words(rec.Prompt())}
+func parse(rec *ingest.Record, group string) parsed {
+	p := parsed{rec: rec, group: group}
 	if rec.Messages == nil {
-		p.answer = words(rec.Answer)
 		p.exactTail = sha256.Sum256([]byte(rec.System))
-	} else {
-		// Turns depend on each other: only their words may differ, not their number.
-		var b []byte
-		for _, m := range rec.Messages {
-			b = strconv.AppendQuote(b, m.Role)
+		return p
+	}
+	// Turns depend on each other: only their words may differ, not their number.
+	var b []byte
+	for _, m := range rec.Messages {
+		b = strconv.AppendQuote(b, m.Role)
+	}
+	p.exactTail = sha256.Sum256(b)
+	return p
+}
+
+// question returns the words of what was asked.
+func (p *parsed) question() []word {
+	if p.asked == nil {
+		p.asked = words(p.rec.Prompt())
+	}
+	return p.asked
+}
+
+// answer returns the words of what was answered.
+func (p *parsed) answer() []word {
+	switch {
+	case p.answered != nil:
+	case p.rec.Messages == nil:
+		p.answered = words(p.rec.Answer)
+	default:
+		for _, m := range p.rec.Messages {
 			if m.Role != ingest.RoleUser {
-				p.answer = append(p.answer, words(m.Content)...)
+				p.answered = append(p.answered, words(m.Content)...)
 			}
 		}
-		p.exactTail = sha256.Sum256(b)
 	}
-	p.key = key(p.question)
-	return p
+	return p.answered
 }
 
 // near drops near-duplicates of earlier rows, flags conflicts, and gives every
 // row the group of the first row that asked its question.
-func near(recs []ingest.Record, o Options, rep *Report) []ingest.Record {
-	ps := make([]parsed, len(recs))
-	for i, rec := range recs {
-		ps[i] = parse(rec)
+func near(ctx context.Context, recs []ingest.Record, o Options, rep *Report) ([]ingest.Record, error) {
+	ps, root, err := clusters(ctx, recs)
+	if err != nil {
+		return nil, err
 	}
-	root := clusters(ps)
 	kept := map[int][]int{} // root to the rows of the cluster that stay
-	groups := map[int]string{}
 	out := make([]ingest.Record, 0, len(recs))
 	for i, rec := range recs {
-		r := root[i]
-		if _, ok := groups[r]; !ok {
-			groups[r] = groupOf(ps[i].key)
+		if err := ended(ctx, i); err != nil {
+			return nil, err
 		}
-		rec.Group = groups[r]
+		r := root[i]
+		rec.Group = ps[r].group
 		same, conflict := -1, -1
 		for _, k := range kept[r][:min(compared, len(kept[r]))] {
 			if ps[i].exactTail != ps[k].exactTail {
 				continue
 			}
-			answers := alike(ps[i].answer, ps[k].answer)
-			if answers && alike(ps[i].question, ps[k].question) &&
+			answers := alike(ps[i].answer(), ps[k].answer())
+			if answers && alike(ps[i].question(), ps[k].question()) &&
 				!(o.KeepDuplicates && fingerprint(rec) == fingerprint(recs[k])) {
 				same = k
 				break
@@ -125,26 +147,31 @@ func near(recs []ingest.Record, o Options, rep *Report) []ingest.Record {
 		kept[r] = append(kept[r], i)
 		out = append(out, rec)
 	}
-	return out
+	return out, nil
 }
 
-// clusters returns for each row the first row that asks the same question.
-func clusters(ps []parsed) []int {
-	root := make([]int, len(ps))
-	first := make(map[string]int, len(ps))
+// clusters parses the rows and returns for each the first row that asks the
+// same question.
+func clusters(ctx context.Context, recs []ingest.Record) (ps []parsed, root []int, err error) {
+	ps, root = make([]parsed, len(recs)), make([]int, len(recs))
+	first := make(map[string]int, len(recs)) // by group
 	var distinct []int
-	for i := range ps {
-		root[i] = i
-		if j, ok := first[ps[i].key]; ok {
+	var sigs [][bands]uint64 // of distinct
+	for i := range recs {
+		if err := ended(ctx, i); err != nil {
+			return nil, nil, err
+		}
+		ws := words(recs[i].Prompt())
+		k := key(ws)
+		ps[i], root[i] = parse(&recs[i], groupOf(k)), i
+		ps[i].count = len(ws)
+		if j, ok := first[ps[i].group]; ok {
 			root[i] = j
 			continue
 		}
-		first[ps[i].key] = i
+		first[ps[i].group] = i
 		distinct = append(distinct, i)
-	}
-	sigs := make([][bands]uint64, len(distinct))
-	for n, i := range distinct {
-		sigs[n] = signature(ps[i].key)
+		sigs = append(sigs, signature(k))
 	}
 	bucket := make([]int, len(distinct))
 	for b := range bands {
@@ -155,19 +182,21 @@ func clusters(ps []parsed) []int {
 			return cmp.Or(cmp.Compare(sigs[x][b], sigs[y][b]), cmp.Compare(x, y))
 		})
 		for n := range bucket {
+			if err := ended(ctx, n); err != nil {
+				return nil, nil, err
+			}
 			for m := n - 1; m >= 0 && n-m <= compared && sigs[bucket[m]][b] == sigs[bucket[n]][b]; m-- {
 				i, j := distinct[bucket[n]], distinct[bucket[m]]
-				a, b := ps[i].question, ps[j].question
-				if find(root, i) != find(root, j) && len(a) == len(b) && misspelt(a, b) {
+				if ps[i].count == ps[j].count && find(root, i) != find(root, j) && misspelt(ps[i].question(), ps[j].question()) {
 					unite(root, i, j)
 				}
 			}
 		}
 	}
 	for i := range root {
-		root[i] = find(root, i)
+		root[i], ps[i].asked = find(root, i), nil
 	}
-	return root
+	return ps, root, nil
 }
 
 // find returns the representative of i, unite makes the earlier row that of both.

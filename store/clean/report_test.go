@@ -99,6 +99,8 @@ without a question: rows 79
 without an answer: rows 78
 exact duplicate: rows 74 (of 2)
 near-duplicate: rows 76 (of 4)
+HTML changed: rows 74, 78, 79
+white space changed: rows 74, 77, 81
 conflicting answers: rows 75 (and 3)
 answer short: rows 80
 answer long: rows 81

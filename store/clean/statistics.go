@@ -1,7 +1,9 @@
 package clean
 
 import (
+	"context"
 	"fmt"
+	"hash/maphash"
 	"slices"
 	"strings"
 	"unicode"
@@ -46,11 +48,14 @@ type TextStatistics struct {
 const fewExamples = 50
 
 // inspect fills statistics and flags of the kept rows.
-func inspect(recs []ingest.Record, o Options, rep *Report) {
+func inspect(ctx context.Context, recs []ingest.Record, o Options, rep *Report) error {
 	questions, answers := newTally(len(recs)), newTally(len(recs))
 	languages := map[string]int{}
 	groups := make(map[string]struct{}, len(recs))
-	for _, rec := range recs {
+	for i, rec := range recs {
+		if err := ended(ctx, i); err != nil {
+			return err
+		}
 		questions.add(rec.Prompt())
 		answers.add(answer(rec))
 		languages[language(rec.Prompt()+answer(rec))]++
@@ -77,6 +82,7 @@ func inspect(recs []ingest.Record, o Options, rep *Report) {
 	}
 	rep.bounds(o)
 	rep.flag(recs, answers)
+	return nil
 }
 
 // answer returns what a model is to say: the answer, or the last one of a
@@ -153,18 +159,21 @@ func broken(rec ingest.Record) bool {
 	return false
 }
 
-// tally gathers the texts of one column.
+// tally gathers the texts of one column. Of words and pairs it keeps hashes:
+// the words would hold on to a second copy of every text.
 type tally struct {
 	lengths      []int
 	seen         map[string]int
-	uni, bi      map[string]struct{}
+	uni, bi      map[uint64]struct{}
 	unis, bigram int
 	total        int
 }
 
+var wordSeed = maphash.MakeSeed()
+
 func newTally(n int) *tally {
 	return &tally{lengths: make([]int, 0, n), seen: make(map[string]int, n),
-		uni: map[string]struct{}{}, bi: map[string]struct{}{}}
+		uni: map[uint64]struct{}{}, bi: map[uint64]struct{}{}}
 }
 
 func (t *tally) add(text string) {
@@ -172,15 +181,16 @@ func (t *tally) add(text string) {
 	t.lengths = append(t.lengths, n)
 	t.total += n
 	t.seen[text]++
-	last := ""
+	last := uint64(0)
 	for i, w := range strings.Fields(strings.ToLower(text)) {
-		t.uni[w] = struct{}{}
+		h := maphash.String(wordSeed, w)
+		t.uni[h] = struct{}{}
 		t.unis++
 		if i > 0 {
-			t.bi[last+" "+w] = struct{}{}
+			t.bi[mix(last)+h] = struct{}{}
 			t.bigram++
 		}
-		last = w
+		last = h
 	}
 }
 

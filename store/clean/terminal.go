@@ -76,11 +76,16 @@ func (rep Report) table(b *strings.Builder) {
 	fmt.Fprintf(b, "language   %s\n\n", strings.Join(langs, ", "))
 }
 
-// rows lists the first rows of each kind of drop and flag.
+// rows lists the first rows of each kind of change, drop and flag.
 func (rep Report) rows(b *strings.Builder) {
 	for _, w := range inWords {
 		var items []string
-		total := rep.Drops[w.kind]
+		total := rep.Drops[w.kind] + rep.Changes[w.kind]
+		for _, c := range rep.Changed {
+			if slices.Contains(c.What, w.kind) {
+				items = append(items, fmt.Sprint(c.Row))
+			}
+		}
 		for _, d := range rep.Dropped {
 			if d.Reason == w.kind {
 				items = append(items, dropped(d))
@@ -100,7 +105,11 @@ func (rep Report) rows(b *strings.Builder) {
 			more = fmt.Sprintf(" and %d more", total-shownRows)
 		}
 		items = slices.Clip(items[:min(shownRows, len(items))])
-		fmt.Fprintf(b, "%s: rows %s%s\n", w.text, strings.Join(items, ", "), more)
+		label := w.text
+		if rep.Changes[w.kind] > 0 {
+			label += " changed"
+		}
+		fmt.Fprintf(b, "%s: rows %s%s\n", label, strings.Join(items, ", "), more)
 	}
 }
 

@@ -161,14 +161,15 @@ func (rd *reader) csvError(err error, row, line int) error {
 }
 
 // delimiter chooses among comma, semicolon and tab: the one under which the
-// header is understood, else the one that the first line has most of.
+// header is understood, else the one that the first row has most of; only where
+// it has none of them, as a title may, the rows after it count.
 func delimiter(head []byte, o Options) rune {
-	best, most := ',', 0
+	best, at, most := ',', headerRows, 1 // the row in which best stands, and its fields
 	for _, d := range []rune{',', ';', '\t'} {
 		cr := csv.NewReader(bytes.NewReader(head))
 		cr.Comma, cr.FieldsPerRecord, cr.LazyQuotes = d, -1, true
 		cr.TrimLeadingSpace = d != '\t'
-		for range headerRows {
+		for row := range headerRows {
 			names, err := cr.Read()
 			if err != nil {
 				break
@@ -176,8 +177,8 @@ func delimiter(head []byte, o Options) rune {
 			if _, msg := resolve(names, o); msg == "" {
 				return d
 			}
-			if len(names) > most+1 {
-				best, most = d, len(names)-1
+			if n := len(names); n > 1 && (row < at || row == at && n > most) {
+				best, at, most = d, row, n
 			}
 		}
 	}

@@ -121,8 +121,13 @@ func (rd *reader) decode(r *bufio.Reader, head []byte) (io.Reader, error) {
 		return rd.located(utf8Reader(r)), nil
 	case bytes.HasPrefix(head, []byte("\xFF\xFE")), bytes.HasPrefix(head, []byte("\xFE\xFF")):
 		return rd.located(utf16Reader(r, unicode.LittleEndian)), nil
-	case bytes.IndexByte(head, 0) >= 0:
-		return nil, rd.fail(0, 0, "", "the text holds NUL bytes; if it is UTF-16 without a byte order mark, use --encoding utf-16le or utf-16be")
+	}
+	switch n := bytes.Count(head, []byte{0}); {
+	case n*4 >= len(head): // every other byte of Latin letters
+		return nil, rd.fail(0, 0, "", "this is not text, or it is UTF-16 without a byte order mark; then use --encoding utf-16le or utf-16be")
+	case n > 0:
+		line := 1 + bytes.Count(head[:bytes.IndexByte(head, 0)], []byte("\n"))
+		return nil, rd.fail(0, line, "", "this is not text: there is a NUL byte; save the table as CSV in UTF-8 (or, if it is UTF-16, use --encoding utf-16le or utf-16be)")
 	}
 	return rd.located(&detector{r: r}), nil
 }

@@ -2,6 +2,7 @@ package datasets
 
 import (
 	"cmp"
+	"crypto/sha256"
 	"fmt"
 	"maps"
 	"slices"
@@ -27,7 +28,7 @@ type builder struct {
 	examples []store.NewExample
 	// unique leaves out examples that are there already, word for word.
 	unique bool
-	seen   map[string]bool // examples by their texts
+	seen   map[[sha256.Size]byte]bool // examples by the hash of their texts
 
 	entities pii.Summary
 	rows     int // examples with findings
@@ -42,7 +43,7 @@ type value struct {
 }
 
 func newBuilder(mask *masking.Service) *builder {
-	return &builder{mask: mask, seen: map[string]bool{}, entities: pii.Summary{}, values: map[string]*value{}}
+	return &builder{mask: mask, seen: map[[sha256.Size]byte]bool{}, entities: pii.Summary{}, values: map[string]*value{}}
 }
 
 // setSystem sets the system prompt for examples that have none.
@@ -69,15 +70,16 @@ func (b *builder) add(row int, group string, split store.Split, turns []turn) er
 		return err
 	}
 	ex := store.NewExample{Row: row, Group: group, Split: split}
-	var identity strings.Builder
+	identity := sha256.New()
 	for i, t := range turns {
 		ex.Messages = append(ex.Messages, store.NewMessage{Role: t.role, Content: masked[i], Weight: t.weight})
-		fmt.Fprintf(&identity, "%s\x00%s\x00%v\x00", t.role, masked[i], t.weight == nil || *t.weight != 0)
+		fmt.Fprintf(identity, "%s\x00%s\x00%v\x00", t.role, masked[i], t.weight == nil || *t.weight != 0)
 	}
-	if b.unique && b.seen[identity.String()] {
+	key := [sha256.Size]byte(identity.Sum(nil))
+	if b.unique && b.seen[key] {
 		return nil
 	}
-	b.seen[identity.String()] = true
+	b.seen[key] = true
 	b.examples = append(b.examples, ex)
 	b.count(group, turns, findings)
 	return nil

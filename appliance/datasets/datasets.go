@@ -61,7 +61,10 @@ func (s *Service) importFile(ctx context.Context, req ImportRequest, name, fileI
 	if err != nil {
 		return store.Version{}, err
 	}
-	records, cleaned := clean.Clean(records, clean.Options{KeepHTML: req.KeepHTML})
+	records, cleaned, err := clean.CleanContext(ctx, records, clean.Options{KeepHTML: req.KeepHTML})
+	if err != nil {
+		return store.Version{}, err
+	}
 	if len(records) == 0 {
 		return store.Version{}, fault.New(fault.Invalid, "no_examples", "", "%s has no row to learn from: of %d rows, all were dropped (%s).", name, cleaned.Rows, dropped(cleaned))
 	}
@@ -107,6 +110,9 @@ func (s *Service) read(ctx context.Context, req ImportRequest, name, fileID stri
 		Format: req.Format, QuestionColumn: req.QuestionColumn, AnswerColumn: req.AnswerColumn,
 		SystemColumn: req.SystemColumn, Encoding: req.Encoding, Sheet: req.Sheet,
 	}, func(rec ingest.Record) error {
+		if len(records) == maxExamples {
+			return tooMany(name, "file")
+		}
 		records = append(records, rec)
 		return ctx.Err()
 	})
@@ -114,6 +120,16 @@ func (s *Service) read(ctx context.Context, req ImportRequest, name, fileID stri
 		return nil, fault.New(fault.Invalid, "invalid_file_format", "file", "%s.", strings.TrimSuffix(bad.Error(), ".")).Wrap(bad)
 	}
 	return records, err
+}
+
+// maxExamples bounds a version, and what a file may hold: while a version is
+// made its examples are in memory, some 3 kB each with their texts. It is a
+// variable for the tests.
+var maxExamples = 1_000_000
+
+// tooMany is the error about a file with more than maxExamples.
+func tooMany(file, param string) error {
+	return fault.New(fault.TooLarge, "", param, "%s holds more than %d examples, which is more than one dataset takes; use a part of it.", file, maxExamples)
 }
 
 // carry adds the examples of an older version after the file's own; one that
@@ -125,6 +141,9 @@ func (s *Service) carry(ctx context.Context, b *builder, dataset string, version
 		}
 		if err := ctx.Err(); err != nil {
 			return err
+		}
+		if len(b.examples) == maxExamples {
+			return tooMany(fmt.Sprintf("%s@%d with the new file", dataset, version), "file")
 		}
 		// Row 0: the number belongs to another file.
 		if err := b.addStored(0, ex.Group, ex.Split, ex.Messages); err != nil {

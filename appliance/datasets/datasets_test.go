@@ -333,3 +333,33 @@ func (k kit) correct(t *testing.T, question, correction string) {
 		t.Fatal(err)
 	}
 }
+
+// What would not fit into memory is refused before it is there, and nothing stays.
+func TestTooManyExamples(t *testing.T) {
+	datasets.SetMaxExamples(t, 30)
+	k := newKit(t)
+	refused := func(what string, err error) {
+		t.Helper()
+		f, ok := errors.AsType[*fault.Error](err)
+		if !ok || f.Kind != fault.TooLarge || !strings.Contains(f.Message, "more than 30 examples") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	_, err := k.sets.Import(t.Context(), datasets.ImportRequest{Name: "x", FileName: "raw.csv"}, strings.NewReader(clinic(40)))
+	refused("import", err)
+	v := k.load(t, datasets.ImportRequest{Name: "clinic", FileName: "raw.csv"}, clinic(20))
+	more := strings.ReplaceAll(clinic(20), "oom 1", "oom 9")
+	_, err = k.sets.Import(t.Context(), datasets.ImportRequest{Name: "clinic", FileName: "more.csv", Append: true}, strings.NewReader(more))
+	refused("append", err)
+	_, err = k.sets.FromFiles(t.Context(), k.upload(t, chatFile(31)), "")
+	refused("upload", err)
+	if _, err = k.sets.FromFiles(t.Context(), k.upload(t, chatFile(30)), ""); err != nil {
+		t.Error(err)
+	}
+	if got, err := k.st.Dataset("clinic"); err != nil || got.Latest != v.Number {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if _, err := k.st.Dataset("x"); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("left behind: %v", err)
+	}
+}

@@ -74,10 +74,15 @@ func (s *Service) addFile(ctx context.Context, b *builder, id string, split stor
 			wrong.add(n, complaint)
 			return
 		}
-		all = append(all, numbered{n, turns})
+		if len(all) <= maxExamples { // one more tells that there are too many
+			all = append(all, numbered{n, turns})
+		}
 	})
 	if err != nil {
 		return err
+	}
+	if len(all) > maxExamples {
+		return tooMany(word+" file", param)
 	}
 	if wrong.count > 0 {
 		return fault.New(fault.Invalid, "invalid_"+param, param, "%s file has %d invalid line(s) of %d: %s", word, wrong.count, wrong.count+len(all), strings.Join(wrong.named, " "))

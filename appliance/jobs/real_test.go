@@ -3,10 +3,13 @@ package jobs_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 
 	"cloister/appliance/appliancetest"
+	"cloister/appliance/datasets"
 	"cloister/appliance/engine"
 	"cloister/appliance/evaluate"
 	"cloister/appliance/jobs"
@@ -78,5 +81,64 @@ func TestRealTrainerAndEngine(t *testing.T) {
 	}
 	if m, err := reg.Resolve("desk"); err != nil || m.Name() != job.Adapter {
 		t.Errorf("%+v, %v", m, err)
+	}
+}
+
+// 20 epochs on 50 examples learn them by heart: the verdict says so, and the
+// adapter that is kept is that of the epoch with the lowest validation loss,
+// with and without an early stop.
+func TestOverfittingOnFewExamples(t *testing.T) {
+	k := openKit(t, t.TempDir(), vault.NewMasterKey(), &appliancetest.Trainer{}, jobs.Config{})
+	if err := k.man.Close(); err != nil {
+		t.Fatal(err)
+	}
+	man := jobs.New(k.st, engine.LocalTrainer{}, k.reg, k.sets, jobs.Config{Home: k.home, Threads: 1})
+	k.man = man
+	if err := man.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = man.Close() })
+	// Nothing in a question leads to its answer, so what is learnt of one is
+	// wrong for the next.
+	var b strings.Builder
+	b.WriteString("question,answer\n")
+	r := rand.New(rand.NewPCG(1, 2))
+	for i := range 50 {
+		fmt.Fprintf(&b, "Which code has locker %d?,%06d\n", 100+i, r.IntN(1e6))
+	}
+	if _, err := k.sets.Import(t.Context(), datasets.ImportRequest{Name: "lockers", FileName: "a.csv"}, strings.NewReader(b.String())); err != nil {
+		t.Fatal(err)
+	}
+	for _, patience := range []int{-1, 0} { // to the end, and stopped early
+		name := fmt.Sprintf("patience %d", patience)
+		seed := int64(1)
+		job, events := k.follow(t, k.create(t, jobs.CreateRequest{
+			Model: "tiny", Dataset: "lockers", Seed: &seed, Hyper: train.Hyperparameters{Epochs: 20, LearningRate: 0.008, Patience: patience},
+		}).ID)
+		if job.Status != store.JobSucceeded {
+			t.Fatalf("%s: %+v", name, job.Error)
+		}
+		var result train.Result
+		if err := json.Unmarshal(job.Result, &result); err != nil {
+			t.Fatal(err)
+		}
+		best := result.Curve[0]
+		for _, p := range result.Curve {
+			if *p.ValidLoss < *best.ValidLoss {
+				best = p
+			}
+		}
+		if v := jobs.Verdict(result); v.Kind != eval.Overfit || v.BestEpoch != best.Epoch {
+			t.Errorf("%s: %+v", name, v)
+		}
+		if said := events[len(events)-3]; said.Level != "warn" || !strings.HasPrefix(said.Message, "Overfitting: ") {
+			t.Errorf("%s: the job's log says %q", name, said.Message)
+		}
+		if early := len(result.Curve) < 20; result.BestEpoch != best.Epoch || best.Epoch == 20 || early != (patience == 0) || result.StoppedEarly != early {
+			t.Errorf("%s: %d epochs, epoch %d was kept and %d is best", name, len(result.Curve), result.BestEpoch, best.Epoch)
+		}
+		if a, err := k.st.Adapter(job.Adapter); err != nil || a.Step != best.Step || a.Metrics["valid_loss"] != *best.ValidLoss {
+			t.Errorf("%s: the adapter is that of step %d (%v), %v", name, a.Step, a.Metrics, err)
+		}
 	}
 }

@@ -63,7 +63,8 @@ type Engine interface {
 	// prompt that does not fit is a *ContextError before the first piece.
 	// emit may be nil.
 	Chat(ctx context.Context, req ChatRequest, emit func(Chunk) error) (ChatResult, error)
-	// CountTokens renders the messages as Chat would and returns their number of tokens.
+	// CountTokens renders the messages as Chat would and returns their number of
+	// tokens. Messages that are certain not to fit may be a *ContextError instead.
 	CountTokens(ctx context.Context, messages []chat.Message) (int, error)
 	// Score returns the loss of one example with the adapter ("" for the base).
 	Score(ctx context.Context, adapter string, messages []chat.Message) (Score, error)

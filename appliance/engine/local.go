@@ -74,8 +74,7 @@ func (l *Local) Chat(ctx context.Context, req ChatRequest, emit func(Chunk) erro
 // CountTokens implements Engine.
 func (l *Local) CountTokens(_ context.Context, messages []chat.Message) (n int, err error) {
 	err = l.use(func() error {
-		toks, err := l.model.Prompt(messages)
-		n = len(toks)
+		n, err = l.sched.CountTokens(messages)
 		return err
 	})
 	return n, err

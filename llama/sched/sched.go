@@ -30,7 +30,7 @@ var ErrNoAdapter = errors.New("no such adapter is loaded")
 // ContextError says that a prompt leaves no room for an answer in the context.
 type ContextError struct {
 	Limit  int `json:"limit"`  // tokens that fit
-	Prompt int `json:"prompt"` // tokens of the prompt
+	Prompt int `json:"prompt"` // tokens of the prompt; of one far too long, the fewest that it can have
 }
 
 func (e *ContextError) Error() string {
@@ -92,9 +92,10 @@ const batchTokens = 512
 
 // Scheduler serves a model. Close it before the model.
 type Scheduler struct {
-	model *llama.Model
-	limit int // tokens of one request
-	slots int
+	model   *llama.Model
+	limit   int // tokens of one request
+	slots   int
+	longest int // bytes of the longest token
 
 	tasks    chan *task
 	commands chan func(*loop)
@@ -116,7 +117,7 @@ func New(m *llama.Model, o Options) (*Scheduler, error) {
 		return nil, err
 	}
 	s := &Scheduler{
-		model: m, limit: c.SequenceTokens(), slots: o.Slots,
+		model: m, limit: c.SequenceTokens(), slots: o.Slots, longest: longestToken(m),
 		tasks: make(chan *task), commands: make(chan func(*loop)),
 		quit: make(chan struct{}), done: make(chan struct{}), closing: make(chan struct{}, 1),
 	}
@@ -139,7 +140,7 @@ func (s *Scheduler) Slots() int { return s.slots }
 // order, in the caller's goroutine. An error of emit ends the generation and is
 // returned. A prompt that does not fit is a *ContextError before the first piece.
 func (s *Scheduler) Chat(ctx context.Context, req Request, emit func(Chunk) error) (Result, error) {
-	prompt, err := s.model.Prompt(req.Messages)
+	prompt, err := s.prompt(req.Messages)
 	if err != nil {
 		return Result{}, err
 	}

@@ -121,6 +121,49 @@ func TestSeed(t *testing.T) {
 	}
 }
 
+// Each sampler does what its name says: the narrow ones leave only the
+// likeliest token however hot the draw is, the others change its choice.
+func TestSamplers(t *testing.T) {
+	s, m := open(t, sched.Options{Context: 512, Slots: 1})
+	msgs := ask("Write the word apple ten times.")
+	text := func(o llama.Sampling) string {
+		t.Helper()
+		seed := int64(3)
+		o.Seed = &seed
+		r, err := s.Chat(t.Context(), sched.Request{Messages: msgs, MaxTokens: 20, Sampling: o, IgnoreEOS: true}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r.Text
+	}
+	greedy := text(llama.Sampling{})
+	first, err := m.Tokenize(greedy, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, o := range map[string]llama.Sampling{
+		"top-k 1":   {Temperature: 2, TopK: 1},
+		"top-p 0+":  {Temperature: 2, TopP: 1e-6},
+		"min-p 1":   {Temperature: 2, MinP: 1},
+		"cold draw": {Temperature: 1e-4},
+	} {
+		if got := text(o); got[:4] != greedy[:4] {
+			t.Errorf("%s: %q, the likeliest is %q", name, got, greedy)
+		}
+	}
+	for name, o := range map[string]llama.Sampling{
+		"temperature": {Temperature: 2},
+		"repeat":      {RepeatPenalty: 5},
+		"presence":    {PresencePenalty: 20},
+		"frequency":   {FrequencyPenalty: 20},
+		"bias":        {LogitBias: map[int32]float32{first[0]: -100}},
+	} {
+		if got := text(o); got == greedy {
+			t.Errorf("%s changes nothing: %q", name, got)
+		}
+	}
+}
+
 func TestContextOverflow(t *testing.T) {
 	s, _ := open(t, sched.Options{Context: 256, Slots: 1})
 	var ce *sched.ContextError

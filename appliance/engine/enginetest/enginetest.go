@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"cloister/appliance/engine"
@@ -77,6 +78,17 @@ func testErrors(t *testing.T, e engine.Engine) {
 	_, err := e.Chat(t.Context(), engine.ChatRequest{Messages: Ask(strings.Repeat("many words ", 600))}, nil)
 	if !errors.As(err, &ce) || ce.Limit != ContextTokens || ce.Prompt <= ContextTokens {
 		t.Errorf("a prompt that is too long: %v", err)
+	}
+	many := make([]chat.Message, 100_000)
+	for i := range many {
+		many[i] = chat.Message{Role: "user", Content: "a"}
+	}
+	start := time.Now()
+	if _, err = e.Chat(t.Context(), engine.ChatRequest{Messages: many}, nil); !errors.As(err, &ce) || time.Since(start) > 10*time.Second {
+		t.Errorf("very many messages: %v after %v", err, time.Since(start))
+	}
+	if _, err = e.CountTokens(t.Context(), many); !errors.As(err, &ce) {
+		t.Errorf("very many messages, counted: %v", err)
 	}
 	if _, err := e.Chat(t.Context(), engine.ChatRequest{Adapter: "none", Messages: Ask("Hello")}, nil); !errors.Is(err, engine.ErrNoAdapter) {
 		t.Errorf("unknown adapter: %v", err)

@@ -73,7 +73,7 @@ func (c *Child) live(ctx context.Context) (*worker, error) {
 		return nil, err
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.adapters)) {
-		if _, err := call[struct{}](ctx, w, "/load", adapterRequest{name, c.adapters[name]}); err != nil {
+		if err := w.load(ctx, adapterRequest{name, c.adapters[name]}); err != nil {
 			w.stop()
 			return nil, fmt.Errorf("adapter %s after a restart: %w", name, err)
 		}
@@ -217,74 +217,104 @@ func (w *worker) explain(ctx context.Context, err error) error {
 	return fmt.Errorf("%w (%w)", ErrWorkerDied, err)
 }
 
-// call runs a method that answers once.
-func call[A any](ctx context.Context, w *worker, path string, body any) (A, error) {
-	var out reply[A]
-	resp, err := w.post(ctx, path, body)
+// load loads an adapter into this worker.
+func (w *worker) load(ctx context.Context, req adapterRequest) error {
+	resp, err := w.post(ctx, "/load", req)
 	if err != nil {
-		return out.Result, err
+		return err
 	}
+	_, err = answer[struct{}](ctx, w, resp)
+	return err
+}
+
+// attempts is how many workers a request that none of them begins with may meet.
+const attempts = 3
+
+// begin sends a request to the running worker, which has begun with it when
+// this returns. One that dies before that, such as of a signal a moment ago,
+// costs the request nothing: it goes to the next worker.
+func (c *Child) begin(ctx context.Context, path string, body any) (*worker, *http.Response, error) {
+	for try := 1; ; try++ {
+		w, err := c.live(ctx)
+		if err != nil {
+			return nil, nil, err
+		}
+		resp, err := w.post(ctx, path, body)
+		if try < attempts && errors.Is(err, ErrWorkerDied) {
+			continue
+		}
+		return w, resp, err
+	}
+}
+
+// answer reads what a method that answers once has to say.
+func answer[A any](ctx context.Context, w *worker, resp *http.Response) (A, error) {
 	defer resp.Body.Close()
+	var out reply[A]
 	if err := json.NewDecoder(resp.Body).Decode(&out); err != nil {
 		return out.Result, w.explain(ctx, err)
 	}
 	return out.Result, out.Error.err()
 }
 
-// callLive is call on the running worker.
-func callLive[A any](ctx context.Context, c *Child, path string, body any) (A, error) {
-	w, err := c.live(ctx)
+// call runs a method that answers once on the running worker.
+func call[A any](ctx context.Context, c *Child, path string, body any) (A, error) {
+	w, resp, err := c.begin(ctx, path, body)
 	if err != nil {
 		var zero A
 		return zero, err
 	}
-	return call[A](ctx, w, path, body)
+	return answer[A](ctx, w, resp)
 }
 
 // Info implements Engine.
 func (c *Child) Info(ctx context.Context) (Info, error) {
-	return callLive[Info](ctx, c, "/info", struct{}{})
+	return call[Info](ctx, c, "/info", struct{}{})
 }
 
 // CountTokens implements Engine.
 func (c *Child) CountTokens(ctx context.Context, messages []chat.Message) (int, error) {
-	return callLive[int](ctx, c, "/count", countRequest{messages})
+	return call[int](ctx, c, "/count", countRequest{messages})
 }
 
 // Score implements Engine.
 func (c *Child) Score(ctx context.Context, adapter string, messages []chat.Message) (Score, error) {
-	return callLive[Score](ctx, c, "/score", scoreRequest{adapter, messages})
+	return call[Score](ctx, c, "/score", scoreRequest{adapter, messages})
 }
 
 // LoadAdapter implements Engine.
 func (c *Child) LoadAdapter(ctx context.Context, name, path string) error {
-	if _, err := callLive[struct{}](ctx, c, "/load", adapterRequest{name, path}); err != nil {
-		return err
+	for {
+		w, resp, err := c.begin(ctx, "/load", adapterRequest{name, path})
+		if err != nil {
+			return err
+		}
+		if _, err := answer[struct{}](ctx, w, resp); err != nil {
+			return err
+		}
+		c.mu.Lock()
+		c.adapters[name] = path
+		latest := c.worker == w
+		c.mu.Unlock()
+		if latest {
+			return nil
+		}
+		// The worker died and the next one began before the adapter was noted.
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.adapters[name] = path
-	return nil
 }
 
 // UnloadAdapter implements Engine.
 func (c *Child) UnloadAdapter(ctx context.Context, name string) error {
-	if _, err := callLive[struct{}](ctx, c, "/unload", adapterRequest{Name: name}); err != nil {
-		return err
-	}
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	delete(c.adapters, name)
-	return nil
+	delete(c.adapters, name) // first, or a worker that starts now would load it again
+	c.mu.Unlock()
+	_, err := call[struct{}](ctx, c, "/unload", adapterRequest{Name: name})
+	return err
 }
 
 // Chat implements Engine.
 func (c *Child) Chat(ctx context.Context, req ChatRequest, emit func(Chunk) error) (ChatResult, error) {
-	w, err := c.live(ctx)
-	if err != nil {
-		return ChatResult{}, err
-	}
-	resp, err := w.post(ctx, "/chat", req)
+	w, resp, err := c.begin(ctx, "/chat", req)
 	if err != nil {
 		return ChatResult{}, err
 	}

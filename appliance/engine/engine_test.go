@@ -8,10 +8,12 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"cloister/appliance/engine"
 	"cloister/appliance/engine/enginetest"
@@ -63,6 +65,21 @@ func TestChild(t *testing.T) {
 	enginetest.Run(t, adapterFile(t), func(t *testing.T) engine.Engine { return openChild(t) })
 }
 
+// kill kills the worker, which may not have started yet.
+func kill(t *testing.T, c *engine.Child) {
+	t.Helper()
+	for range 1000 {
+		if pid := c.PID(); pid > 0 { // 0 would be this process and its parents
+			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+				t.Error(err)
+			}
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Error("no worker runs")
+}
+
 // A killed worker costs the running request and nothing else: the next one is
 // answered, with the adapters that were loaded.
 func TestChildKilled(t *testing.T) {
@@ -73,9 +90,7 @@ func TestChildKilled(t *testing.T) {
 	var once sync.Once
 	_, err := c.Chat(t.Context(), engine.ChatRequest{Messages: enginetest.Ask("Go on."), IgnoreEOS: true}, func(engine.Chunk) error {
 		once.Do(func() {
-			if err := syscall.Kill(c.PID(), syscall.SIGKILL); err != nil {
-				t.Error(err)
-			}
+			kill(t, c)
 		})
 		return nil
 	})
@@ -83,9 +98,91 @@ func TestChildKilled(t *testing.T) {
 		t.Errorf("the request at the kill: %v", err)
 	}
 	for _, adapter := range []string{"", "tuned"} {
+		start := time.Now()
 		r, err := c.Chat(t.Context(), engine.ChatRequest{Adapter: adapter, Messages: enginetest.Ask("Say hello."), MaxTokens: 4}, nil)
 		if err != nil || r.CompletionTokens == 0 {
 			t.Errorf("after the kill, adapter %q: %+v, %v", adapter, r, err)
+		}
+		if took := time.Since(start); took > 3*time.Second {
+			t.Errorf("after the kill, adapter %q: the next answer took %v", adapter, took)
+		}
+	}
+}
+
+// A request that comes in the moment after the kill, when nobody has noticed
+// it yet, is answered all the same.
+func TestChildKilledBetweenRequests(t *testing.T) {
+	c := openChild(t)
+	for i := range 5 {
+		kill(t, c)
+		if n, err := c.CountTokens(t.Context(), enginetest.Ask("Say hello.")); err != nil || n == 0 {
+			t.Errorf("count %d after a kill: %d, %v", i, n, err)
+		}
+		kill(t, c)
+		if r, err := c.Chat(t.Context(), engine.ChatRequest{Messages: enginetest.Ask("Say hello."), MaxTokens: 2}, nil); err != nil || r.CompletionTokens == 0 {
+			t.Errorf("chat %d after a kill: %+v, %v", i, r, err)
+		}
+	}
+}
+
+// A worker that dies while it computes a prompt, before the first piece, gives
+// that request an error: it may be what killed it, and must not kill the next.
+func TestChildKilledInPrompt(t *testing.T) {
+	c := openChild(t)
+	pid := c.PID()
+	ended := make(chan error, 1)
+	go func() {
+		_, err := c.Chat(t.Context(), engine.ChatRequest{Messages: enginetest.Ask(strings.Repeat("many words ", 200)), MaxTokens: 1}, nil)
+		ended <- err
+	}()
+	// CPU time says that the worker has begun: it idles until then.
+	if !waitBusy(pid) {
+		t.Fatal("the worker did not begin")
+	}
+	kill(t, c)
+	if err := <-ended; !errors.Is(err, engine.ErrWorkerDied) {
+		t.Errorf("%v, want ErrWorkerDied", err)
+	}
+}
+
+// waitBusy waits until a process computes.
+func waitBusy(pid int) bool {
+	ticks := func() (n int) {
+		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		if fields := strings.Fields(string(b)); err == nil && len(fields) > 14 {
+			n, _ = strconv.Atoi(fields[13])
+		}
+		return n
+	}
+	idle := ticks()
+	for range 1000 {
+		if ticks() > idle+1 {
+			return true
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return false
+}
+
+// Whoever was told that an adapter is loaded finds it, even when the worker
+// died in that very moment.
+func TestAdapterSurvivesKill(t *testing.T) {
+	c := openChild(t)
+	path := adapterFile(t)
+	for i := range 6 {
+		name := fmt.Sprint("tuned", i)
+		loaded := make(chan error, 1)
+		go func() { loaded <- c.LoadAdapter(t.Context(), name, path) }()
+		time.Sleep(time.Duration(i) * 4 * time.Millisecond)
+		kill(t, c)
+		if err := <-loaded; err != nil {
+			if !errors.Is(err, engine.ErrWorkerDied) {
+				t.Errorf("load: %v", err)
+			}
+			continue
+		}
+		if _, err := c.Chat(t.Context(), engine.ChatRequest{Adapter: name, Messages: enginetest.Ask("Hello"), MaxTokens: 1}, nil); err != nil {
+			t.Errorf("%s was loaded: %v", name, err)
 		}
 	}
 }

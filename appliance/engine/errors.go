@@ -17,6 +17,6 @@ var ErrNoAdapter = sched.ErrNoAdapter
 // template does not take.
 var ErrTemplate = llama.ErrTemplate
 
-// ErrWorkerDied is wrapped in the errors of requests that were running when
-// the worker process died. The next request finds a new worker.
+// ErrWorkerDied is wrapped in the errors of requests that had begun when the
+// worker process died. The next request finds a new worker.
 var ErrWorkerDied = errors.New("the model worker died during this request; try again")

@@ -9,7 +9,7 @@ import (
 
 // The worker's protocol: HTTP over a Unix socket in a folder that only its
 // owner may enter. Requests are JSON; Chat answers a stream of JSON lines, the
-// others one line. A line that closes a request holds a result or an error.
+// others one line. The header is sent when the work begins. A line that closes a request holds a result or an error.
 
 // inferConfig is what a new inference worker reads from its standard input.
 type inferConfig struct {

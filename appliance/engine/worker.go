@@ -77,6 +77,7 @@ func method[Q, A any](call func(context.Context, Q) (A, error)) http.HandlerFunc
 		var out reply[A]
 		err := json.NewDecoder(r.Body).Decode(&q)
 		if err == nil {
+			begun(w)
 			out.Result, err = call(r.Context(), q)
 		}
 		if err != nil {
@@ -86,12 +87,17 @@ func method[Q, A any](call func(context.Context, Q) (A, error)) http.HandlerFunc
 	}
 }
 
+// begun sends the header of the response: from here on the request may be what
+// ends this process, and the parent does not give it to another one.
+func begun(w http.ResponseWriter) { _ = http.NewResponseController(w).Flush() }
+
 func serveChat(e Engine, w http.ResponseWriter, r *http.Request) {
 	var req ChatRequest
 	if err := json.NewDecoder(r.Body).Decode(&req); err != nil {
 		_ = writeLine(w, chatLine{Error: toWire(err)})
 		return
 	}
+	begun(w)
 	flush := http.NewResponseController(w).Flush
 	res, err := e.Chat(r.Context(), req, func(c Chunk) error {
 		if err := writeLine(w, chatLine{Chunk: &c}); err != nil {

@@ -164,7 +164,7 @@ func (s *Server) adminImportDataset(w http.ResponseWriter, r *http.Request) erro
 	}
 	v, err := s.Datasets.Import(r.Context(), in, file)
 	if err != nil {
-		drain(r)
+		drain(r.Body)
 		return err
 	}
 	s.audit(r, "dataset.import", versionName(v), v.FileID)

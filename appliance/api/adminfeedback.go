@@ -51,7 +51,7 @@ func (s *Server) adminImportFeedback(w http.ResponseWriter, r *http.Request) err
 	}
 	result, err := s.Feedback.Import(r.Context(), file.name, file, callOf(r.Context()).who.actor)
 	if err != nil {
-		drain(r)
+		drain(r.Body)
 		return err
 	}
 	s.audit(r, "feedback.import", file.name, "")

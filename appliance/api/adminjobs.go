@@ -153,7 +153,7 @@ func (s *Server) adminEvaluate(w http.ResponseWriter, r *http.Request) error {
 		_ = out.send(admin.EvaluateLine{Done: done, Total: total}) // a client that has gone ends the context
 	})
 	if err != nil {
-		drain(r)
+		drain(r.Body)
 		return out.fail(r.Context(), err)
 	}
 	s.audit(r, "evaluate", result.Model, result.ID)

@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"encoding/json"
+	"math"
 	"strings"
 	"testing"
 
@@ -202,7 +203,16 @@ func TestChatContext(t *testing.T) {
 	if !strings.Contains(e.Message, "5006 tokens (6 in the messages, 5000 in the completion)") {
 		t.Error(e.Message)
 	}
+	for _, n := range []int64{1 << 33, math.MaxInt64} {
+		f.do("POST", "/v1/chat/completions", ask("say a", "max_tokens", n)).refused(t, 400, "messages", "context_length_exceeded")
+	}
 	f.do("POST", "/v1/chat/completions", ask("say a", "max_tokens", 250)).ok(t, nil)
+}
+
+// A tuned model that is removed between its name and its answer is no fault of the appliance.
+func TestChatModelRemoved(t *testing.T) {
+	f := newFixture(t)
+	f.do("POST", "/v1/chat/completions", ask("removed")).refused(t, 503, "", "model_unloaded")
 }
 
 func TestChatModelNames(t *testing.T) {

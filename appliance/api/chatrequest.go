@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"math"
 	"strconv"
 	"strings"
 
@@ -225,7 +226,7 @@ func parseMaxTokens(req *openai.ChatRequest) (int, error) {
 	if *value < 1 {
 		return 0, invalid(name, "Invalid '%s': integer below minimum value. Expected a value >= 1, but got %d instead.", name, *value)
 	}
-	return *value, nil
+	return min(*value, math.MaxInt32), nil // what is added to it must not overflow
 }
 
 // parseSampling checks the samplers. OpenAI's defaults count: temperature 1, top_p 1.

@@ -26,6 +26,7 @@ import (
 //	die            the worker dies after the first word
 //	stuck          nothing comes until the request is cancelled
 //	refuse         the template does not take the messages
+//	removed        the adapter is not loaded any more
 //	panic          the engine panics
 type scripted struct {
 	*appliancetest.Engine
@@ -80,6 +81,8 @@ func (e *scripted) Chat(ctx context.Context, req engine.ChatRequest, emit func(e
 		return result, ctx.Err()
 	case "refuse":
 		return result, fmt.Errorf("%w: roles must alternate", engine.ErrTemplate)
+	case "removed":
+		return result, fmt.Errorf("%w: ft:tiny", engine.ErrNoAdapter)
 	case "panic":
 		panic("secret text of the request")
 	}

@@ -133,6 +133,8 @@ var sentinels = []struct {
 		message: "The model's process died during this request. It starts again with the next one; please repeat the request."}},
 	{engine.ErrClosed, failure{status: http.StatusServiceUnavailable, kind: typeUnavailable, code: "model_unloaded", retryAfter: time.Second,
 		message: "The model was unloaded during this request; please repeat it."}},
+	{engine.ErrNoAdapter, failure{status: http.StatusServiceUnavailable, kind: typeUnavailable, code: "model_unloaded", retryAfter: time.Second,
+		message: "The tuned model was removed during this request; please repeat it."}},
 	{engine.ErrTemplate, failure{status: http.StatusBadRequest, kind: typeInvalid, param: "messages", code: "invalid_messages"}},
 	{jobs.ErrClosed, failure{status: http.StatusServiceUnavailable, kind: typeUnavailable, code: "shutting_down", retryAfter: 5 * time.Second}},
 	{models.ErrUnknownModel, failure{status: http.StatusNotFound, kind: typeInvalid, param: "model", code: "model_not_found"}},

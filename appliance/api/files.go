@@ -37,6 +37,7 @@ type upload struct {
 // createFile serves POST /v1/files. Parts may come in any order, and the file
 // goes straight into the store, whatever its size.
 func (s *Server) createFile(w http.ResponseWriter, r *http.Request) error {
+	rest := io.LimitReader(r.Body, 4*s.config.MaxFile)              // what is read to the end of, once refused
 	r.Body = http.MaxBytesReader(w, r.Body, s.config.MaxFile+1<<20) // the form around the file
 	form, err := r.MultipartReader()
 	if err != nil {
@@ -44,7 +45,7 @@ func (s *Server) createFile(w http.ResponseWriter, r *http.Request) error {
 	}
 	saved, err := s.receive(r.Context(), form)
 	if err != nil {
-		drain(r)
+		drain(rest)
 		return err
 	}
 	s.audit(r, "file.create", saved.ID, saved.Purpose)
@@ -168,8 +169,8 @@ func (u upload) record(name string) (store.File, error) {
 
 // drain reads the rest of a body. Clients that are still sending when they are
 // refused would see a broken connection instead of the reason, and try again.
-func drain(r *http.Request) {
-	_, _ = io.Copy(io.Discard, r.Body) // bounded by MaxBytesReader; what comes does not matter
+func drain(rest io.Reader) {
+	_, _ = io.Copy(io.Discard, rest) // what comes does not matter
 }
 
 // partReader reads a part of a form. Where the form breaks off, the client is

@@ -123,7 +123,7 @@ func TestFilesRefuse(t *testing.T) {
 			}
 		})
 	}
-	long := newFixture(t)
+	long := newFixture(t, func(c *api.Config) { c.MaxFile = 8 << 20 })
 	long.upload(t, "purpose", "fine-tune", "file", "no\n"+strings.Repeat("x", 8<<20)).refused(t, 400, "file", "invalid_file_format")
 	body, contentType := form(t, "purpose", "fine-tune", "file", good)
 	f.do("POST", "/v1/files", body[:len(body)-100], "Content-Type", contentType).refused(t, 400, "file", "")
@@ -136,6 +136,8 @@ func TestFilesRefuse(t *testing.T) {
 	f.do("POST", "/v1/files", "--x\r\nbroken", "Content-Type", "multipart/form-data; boundary=x").refused(t, 400, "file", "")
 	f.upload(t, "purpose", "batch", "file", strings.Repeat("x", 4097)).refused(t, 413, "", "")
 	f.upload(t, "purpose", "batch", "file", strings.Repeat("x", 4096)).ok(t, nil)
+	// A file that is far too large gets its answer too, not a broken connection.
+	long.upload(t, "purpose", "batch", "file", strings.Repeat("x", 24<<20)).refused(t, 413, "", "")
 	var page openai.FilePage
 	f.do("GET", "/v1/files", nil).ok(t, &page)
 	if len(page.Data) != 1 {

@@ -239,10 +239,10 @@ func language(s string) string {
 func (rep *Report) warn() {
 	add := func(format string, args ...any) { rep.Warnings = append(rep.Warnings, fmt.Sprintf(format, args...)) }
 	if rep.Kept < fewExamples {
-		add("Only %d examples are left; below some %d a model learns little and the test says little. Add examples, best several phrasings of each question.", rep.Kept, fewExamples)
+		add("Only %d %s left; below some %d a model learns little and the test says little. Add examples, best several phrasings of each question.", rep.Kept, oneOr(rep.Kept, "example is", "examples are"), fewExamples)
 	}
 	if rep.Rows > 0 && rep.DropRows*5 > rep.Rows {
-		add("%d of %d rows were dropped; look at the reasons before you train.", rep.DropRows, rep.Rows)
+		add("%d of %d rows %s dropped; look at the reasons before you train.", rep.DropRows, rep.Rows, oneOr(rep.DropRows, "was", "were"))
 	}
 	if n := rep.Flagged[Conflict]; n > 0 {
 		add("%s a question that another row answers differently; correct the wrong %s, or the model learns both.", rowsThat(n, "ask"), plural(n, "one"))
@@ -263,9 +263,11 @@ func rowsThat(n int, verb string) string {
 	return fmt.Sprintf("%d %s %s", n, plural(n, "row"), verb)
 }
 
-func plural(n int, word string) string {
+func plural(n int, word string) string { return oneOr(n, word, word+"s") }
+
+func oneOr(n int, one, many string) string {
 	if n == 1 {
-		return word
+		return one
 	}
-	return word + "s"
+	return many
 }

@@ -144,7 +144,7 @@ func (r *resolver) complain(c columns, o Options) string {
 		lacking = append(lacking, or(o.AnswerColumn, "answer"))
 		hint += " --answer NAME"
 	}
-	if c.question < 0 && c.answer < 0 && len(r.names) == 2 && shown(r.names[0]) && shown(r.names[1]) {
+	if c.question < 0 && c.answer < 0 && !o.unordered && len(r.names) == 2 && shown(r.names[0]) && shown(r.names[1]) {
 		hint = fmt.Sprintf(" --question %s --answer %s", shellWord(r.names[0]), shellWord(r.names[1]))
 	}
 	switch {

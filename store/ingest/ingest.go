@@ -130,6 +130,8 @@ type Options struct {
 	// MaxRecord is the largest record accepted, in bytes of UTF-8 text; 0 means
 	// DefaultMaxRecord.
 	MaxRecord int
+
+	unordered bool // the fields of JSON: the first need not be the question
 }
 
 // extras names all further columns: those that must be there first.

@@ -238,7 +238,7 @@ func TestErrors(t *testing.T) {
 			`a.jsonl, row 1: not valid JSON at character 16 of the line; a .jsonl file holds one whole object a line (for one long document use --format json)`},
 		{"JSONL no object", "a.jsonl", "\"x\"\n", ingest.Options{}, `a.jsonl, row 1: the line is not a JSON object; a .jsonl file holds one object a line`},
 		{"field", "a.jsonl", `{"q":"x","a":"y"}`, ingest.Options{},
-			`a.jsonl, row 1: there is no field "question" and no field "answer"; it has: a, q; use --question a --answer q`},
+			`a.jsonl, row 1: there is no field "question" and no field "answer"; it has: a, q; use --question NAME --answer NAME`},
 		{"field type", "a.jsonl", `{"question":["x"],"answer":"y"}`, ingest.Options{}, `a.jsonl, row 1, column "question": the value is not a text`},
 		{"JSON cut off", "a.json", `[{"question":"q","answer":"a"},`, ingest.Options{}, `a.json, row 2: the JSON ends too early; the file may be cut off`},
 		{"JSON element", "a.json", `["x"]`, ingest.Options{}, `a.json, row 1: the element is not an object with fields such as question and answer`},

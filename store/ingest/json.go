@@ -228,7 +228,9 @@ func (rd *reader) object(obj map[string]json.RawMessage, row, line int) error {
 		}
 	}
 	names := sortedKeys(obj)
-	cols, msg := resolve(names, rd.o)
+	o := rd.o
+	o.unordered = true
+	cols, msg := resolve(names, o)
 	if msg != "" {
 		return rd.fail(row, line, "", "%s", strings.ReplaceAll(msg, "column", "field"))
 	}

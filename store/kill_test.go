@@ -175,6 +175,7 @@ func TestInUse(t *testing.T) {
 	st := ok(store.Open(filepath.Join(dir, "store"), key))(t)
 	_, err = store.Open(filepath.Join(dir, "store"), key) // the same process is no exception
 	want(t, err, store.ErrInUse)
+	no(t, st.Check(t.Context()))
 	no(t, st.Close())
 }
 

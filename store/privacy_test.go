@@ -95,6 +95,7 @@ func TestNothingReadable(t *testing.T) {
 	if !strings.Contains(all, "hong.gildong@example.org") {
 		t.Error("the vault has not taken the e-mail address, so this test proves nothing")
 	}
+	h.check()
 	no(t, h.Close())
 	// And the search finds what is there to be found.
 	for form, b := range forms(planted[1]) {

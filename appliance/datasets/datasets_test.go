@@ -334,6 +334,27 @@ func (k kit) correct(t *testing.T, question, correction string) {
 	}
 }
 
+// What is one person's by its nature is not proposed, however often it stands
+// in answers; nor is what stands in questions only, or in the answers to one question.
+func TestNotProposed(t *testing.T) {
+	k := newKit(t)
+	var b strings.Builder
+	b.WriteString("question,answer\n")
+	for i := range 8 {
+		fmt.Fprintf(&b, "What is thing number %d?,It is filed under 주민등록번호 900101-1234567 for now (%d).\n", i, i)
+		fmt.Fprintf(&b, "My number is %s: what is other thing %d?,We file it under %d.\n", patient, i, i)
+		fmt.Fprintf(&b, "whose number is it%s,Answer %d: that of %s.\n", strings.Repeat("?", i+1), i, patient2)
+	}
+	k.load(t, datasets.ImportRequest{Name: "x", FileName: "raw.csv"}, b.String())
+	rep, err := k.sets.Report("x", 0)
+	if err != nil || len(rep.Mask.Proposals) != 0 {
+		t.Errorf("%+v, %v", rep.Mask.Proposals, err)
+	}
+	if rep.Mask.Entities[pii.ResidentNumber] != 8 || rep.Mask.Entities[pii.Phone] != 16 {
+		t.Errorf("masked: %v, so this test proves nothing", rep.Mask.Entities)
+	}
+}
+
 // What would not fit into memory is refused before it is there, and nothing stays.
 func TestTooManyExamples(t *testing.T) {
 	datasets.SetMaxExamples(t, 30)

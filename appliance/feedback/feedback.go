@@ -43,12 +43,21 @@ func (s *Service) Record(_ context.Context, req Request) (store.Feedback, error)
 	if err := check(req); err != nil {
 		return store.Feedback{}, err
 	}
-	answer, err := s.st.Answer(req.AnswerID)
-	if errors.Is(err, store.ErrNotFound) {
-		return store.Feedback{}, fault.New(fault.NotFound, "answer_not_found", "answer_id", "There is no answer %q; answers are kept for a limited time.", req.AnswerID).Wrap(err)
-	}
+	f, err := s.masked(req)
 	if err != nil {
 		return store.Feedback{}, err
+	}
+	return s.st.PutFeedback(f)
+}
+
+// masked is a judgement as it is stored.
+func (s *Service) masked(req Request) (store.NewFeedback, error) {
+	answer, err := s.st.Answer(req.AnswerID)
+	if errors.Is(err, store.ErrNotFound) {
+		return store.NewFeedback{}, fault.New(fault.NotFound, "answer_not_found", "answer_id", "There is no answer %q; answers are kept for a limited time.", req.AnswerID).Wrap(err)
+	}
+	if err != nil {
+		return store.NewFeedback{}, err
 	}
 	texts := []string{strings.TrimSpace(req.Correction), strings.TrimSpace(req.Comment), answer.Answer}
 	for _, m := range answer.Messages {
@@ -56,11 +65,11 @@ func (s *Service) Record(_ context.Context, req Request) (store.Feedback, error)
 	}
 	masked, _, err := s.mask.MaskRecord(texts)
 	if err != nil {
-		return store.Feedback{}, err
+		return store.NewFeedback{}, err
 	}
-	return s.st.PutFeedback(store.NewFeedback{
+	return store.NewFeedback{
 		AnswerID: req.AnswerID, Rating: req.Rating, By: req.By, Correction: masked[0], Comment: masked[1],
-	})
+	}, nil
 }
 
 func check(req Request) error {
@@ -148,7 +157,8 @@ func (s *Service) Report(since time.Time, n int) (Report, error) {
 // rating and answer_id or question, and perhaps correction and comment. A row
 // with a question judges the newest kept answer to it. All rows are checked
 // before the first one is stored; rows whose answer is not known are reported
-// and left out.
+// and left out. Rows that are there already, because a file that grows is
+// imported again, are counted and left out.
 func (s *Service) Import(ctx context.Context, name string, r io.Reader, by string) (ImportResult, error) {
 	rows, err := s.read(ctx, name, r)
 	if err != nil {
@@ -173,16 +183,47 @@ func (s *Service) Import(ctx context.Context, name string, r io.Reader, by strin
 		row.By = by
 		found = append(found, row.Request)
 	}
+	err = s.store(ctx, found, &result)
+	return result, err
+}
+
+// judgement is what makes a row of a file the same as one that is stored.
+type judgement struct {
+	answer              string
+	rating              int
+	correction, comment string
+}
+
+// store keeps the rows of a file that are not there yet.
+func (s *Service) store(ctx context.Context, found []Request, result *ImportResult) error {
+	there := map[judgement]bool{}
+	all, err := s.st.FeedbackSince(time.Time{})
+	if err != nil {
+		return err
+	}
+	for _, f := range all {
+		there[judgement{f.AnswerID, f.Rating, f.Correction, f.Comment}] = true
+	}
 	for _, req := range found {
 		if err := ctx.Err(); err != nil {
-			return result, err
+			return err
 		}
-		if _, err := s.Record(ctx, req); err != nil {
-			return result, err
+		f, err := s.masked(req)
+		if err != nil {
+			return err
 		}
+		j := judgement{f.AnswerID, f.Rating, f.Correction.String(), f.Comment.String()}
+		if there[j] {
+			result.Repeated++
+			continue
+		}
+		if _, err := s.st.PutFeedback(f); err != nil {
+			return err
+		}
+		there[j] = true
 		result.Imported++
 	}
-	return result, nil
+	return nil
 }
 
 // row is a line of a file of ratings.

@@ -132,8 +132,17 @@ func TestImportByID(t *testing.T) {
 	if err != nil || result.Imported != 2 || !slices.Equal(result.Unmatched, []int{4}) {
 		t.Fatalf("%+v, %v", result, err)
 	}
+	grown := file + b + ";2;\r\n"
+	again, err := k.fb.Import(t.Context(), "ratings.csv", strings.NewReader(grown), "local")
+	if err != nil || again.Imported != 1 || again.Repeated != 2 {
+		t.Fatalf("the file, grown by a row: %+v, %v", again, err)
+	}
 	items, err := k.fb.List(time.Time{})
-	if err != nil || len(items) != 2 || items[0].AnswerID != b || items[0].Correction != "Call <PHONE_1>" || items[0].Rating != 1 || items[0].By != "local" {
+	if err != nil || len(items) != 3 || items[0].Rating != 2 {
+		t.Errorf("%+v, %v", items, err)
+	}
+	items = items[1:]
+	if items[0].AnswerID != b || items[0].Correction != "Call <PHONE_1>" || items[0].Rating != 1 || items[0].By != "local" {
 		t.Errorf("%+v, %v", items, err)
 	}
 }

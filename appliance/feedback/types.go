@@ -40,5 +40,6 @@ type Report struct {
 // ImportResult says what came of a file of ratings.
 type ImportResult struct {
 	Imported  int   `json:"imported"`
+	Repeated  int   `json:"repeated,omitempty"`  // rows that were there already
 	Unmatched []int `json:"unmatched,omitempty"` // rows whose answer or question is not among the kept answers
 }

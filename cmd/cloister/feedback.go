@@ -43,7 +43,8 @@ Texts are masked before they are stored.`,
 			{
 				Name: "import", Usage: "read judgements from a file", UsageText: "cloister feedback import FILE.csv",
 				Description: `The file has answer_id, or the question as it was asked, and rating, correction or
-comment. Rows whose answer is no longer kept are counted and named.
+comment. Rows whose answer is no longer kept are counted and named; rows that were
+imported before are left out, so a file that grows can be imported again.
 
 Examples:
   cloister feedback import ratings.csv`,
@@ -234,6 +235,9 @@ func feedbackImport(c *cli.Context) error {
 			return printJSON(c, r)
 		}
 		fmt.Fprintf(c.App.Writer, "%s imported.\n", plural(r.Imported, "judgement"))
+		if r.Repeated > 0 {
+			fmt.Fprintf(c.App.Writer, "%s left out that had been imported before.\n", plural(r.Repeated, "judgement"))
+		}
 		if n := len(r.Unmatched); n > 0 {
 			fmt.Fprintf(c.App.ErrWriter, "warning: %s matched no answer that is kept: %s\n", plural(n, "row"), rowNumbers(r.Unmatched))
 		}

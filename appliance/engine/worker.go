@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"sync"
 	"syscall"
 
@@ -42,6 +43,8 @@ func ServeInfer(in io.Reader, out io.Writer) error {
 	if err := writeLine(out, reply[string]{Result: "ready"}); err != nil {
 		return err
 	}
+	// The parent removes the folder when it can; one that was killed cannot.
+	defer func() { _ = os.Remove(filepath.Dir(cfg.Socket)) }()
 	if err := srv.Serve(l); err != http.ErrServerClosed {
 		return err
 	}

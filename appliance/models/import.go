@@ -100,7 +100,7 @@ func inspect(path string) (store.BaseModel, error) {
 	}
 	f, err := gguf.Open(path)
 	if err != nil {
-		return bad("%v. Cloister loads GGUF files.", err)
+		return bad("%s. Cloister loads GGUF files.", strings.TrimPrefix(err.Error(), path+": ")) // bad names the file
 	}
 	defer f.Close()
 	if kind, ok := f.String("general.type"); ok && kind != "model" {

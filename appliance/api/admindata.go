@@ -215,8 +215,8 @@ func (s *Server) readForm(w http.ResponseWriter, r *http.Request, options any) (
 	case part.FormName() != "file":
 		return nil, invalid("file", "Unexpected part: send 'options' and then 'file'.")
 	}
-	// One byte more than the store takes, for its error names the file and what to do.
-	return &formFile{Reader: newLimitReader(partReader{part}, s.config.MaxFile+1), name: part.FileName()}, nil
+	// More than the store takes at a time: its error names the file and what to do.
+	return &formFile{Reader: newLimitReader(partReader{part}, s.config.MaxFile+1<<20), name: part.FileName()}, nil
 }
 
 func decodeOptions(part *multipart.Part, into any) error {

@@ -54,7 +54,8 @@ func (s *Service) SetGate(c eval.GateConfig) error {
 var goodAlias = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 
 // Deploy makes alias lead to a model from the next request on. A tuned model
-// needs an evaluation with a baseline whose newest one passes the gate;
+// needs an evaluation on held-out examples, with a baseline, whose newest one
+// passes the gate;
 // otherwise the error is a *fault.Error of kind Forbidden with code
 // "gate_refused" and what to type. force deploys it all the same, and the
 // release records that and what the gate said. A base model was not tuned, so
@@ -77,7 +78,7 @@ func (s *Service) Deploy(_ context.Context, model, alias string, force bool, by 
 		return store.Release{}, err
 	}
 	rel.EvaluationID = evaluation
-	rel.Reason = strings.Join(decision.Reasons, " ")
+	rel.Reason = strings.Join(slices.Concat(decision.Reasons, decision.Warnings), " ")
 	if !decision.OK {
 		if !force {
 			return store.Release{}, refusal(m.Name(), alias, evaluation, decision)
@@ -105,7 +106,11 @@ func (s *Service) decide(model string) (eval.Decision, string, error) {
 	if len(all) == 0 {
 		return eval.Decision{Reasons: []string{"The model has not been evaluated."}}, "", nil
 	}
-	newest := all[0]
+	held := slices.IndexFunc(all, heldOut)
+	if held < 0 {
+		return eval.Decision{Reasons: []string{"The model has been evaluated only on examples that its training saw."}}, "", nil
+	}
+	newest := all[held]
 	var rep eval.Report
 	if err := json.Unmarshal(newest.Report, &rep); err != nil {
 		return eval.Decision{}, "", fmt.Errorf("the report of %s: %w", newest.ID, err)
@@ -116,6 +121,10 @@ func (s *Service) decide(model string) (eval.Decision, string, error) {
 	}
 	return eval.Gate(rep, gate), newest.ID, nil
 }
+
+// heldOut reports whether an evaluation can show what was learnt: the training
+// split shows what was memorised, and the validation split chose the epoch.
+func heldOut(e store.Evaluation) bool { return e.Split != store.Train && e.Split != store.Valid }
 
 // refusal says why a model may not be deployed and what to do.
 func refusal(model, alias, evaluation string, d eval.Decision) error {

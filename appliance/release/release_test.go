@@ -108,6 +108,37 @@ func TestGateRefuses(t *testing.T) {
 	}
 }
 
+// What training saw says nothing: such an evaluation neither passes nor hides
+// the newest one on held-out examples. What the gate warns of is recorded.
+func TestGateWantsHeldOutExamples(t *testing.T) {
+	k := newKit(t)
+	good := eval.Report{Model: adapters[0], Baseline: "tiny", Examples: 3, Tuned: eval.Scores{Loss: new(float64)}, Base: &eval.Scores{Loss: new(float64)}}
+	*good.Base.Loss = 3
+	raw, err := json.Marshal(good)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, split := range []store.Split{store.Train, store.Valid} {
+		if _, err := k.st.PutEvaluation(store.Evaluation{Model: adapters[0], Baseline: "tiny", Split: split, Report: raw}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := k.rel.Deploy(t.Context(), adapters[0], "support", false, "local"); !refused(err, "only on examples that its training saw", "cloister eval") {
+			t.Errorf("evaluated on %s: %v", split, err)
+		}
+	}
+	held, err := k.st.PutEvaluation(store.Evaluation{Model: adapters[0], Baseline: "tiny", Split: store.Test, Report: raw})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := k.st.PutEvaluation(store.Evaluation{Model: adapters[0], Baseline: "tiny", Split: store.Train, Report: raw}); err != nil {
+		t.Fatal(err)
+	}
+	rel, err := k.rel.Deploy(t.Context(), adapters[0], "support", false, "local")
+	if err != nil || rel.EvaluationID != held.ID || !strings.Contains(rel.Reason, "only 3 test examples") {
+		t.Errorf("%+v, %v", rel, err)
+	}
+}
+
 func refused(err error, words ...string) bool {
 	f, ok := errors.AsType[*fault.Error](err)
 	if !ok || f.Kind != fault.Forbidden || f.Code != "gate_refused" {

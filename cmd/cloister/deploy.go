@@ -14,7 +14,8 @@ func deployCommand() *cli.Command {
 		Usage:     "let a model answer under an alias",
 		UsageText: "cloister deploy MODEL --as ALIAS [--force]",
 		Description: `Points the alias to the model, from the next request on and with none lost. The
-model must have been evaluated, and the gate looks at its latest evaluation:
+model must have been evaluated on held-out examples, and the gate looks at the
+latest such evaluation:
 better than its base, and a bounded gap between training and test. If it
 refuses, it says why; --force deploys all the same, and that is recorded.
 'cloister gate' shows and changes the bounds.

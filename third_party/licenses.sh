@@ -13,7 +13,12 @@ src="$cache/llama.cpp-$LLAMA_CPP_COMMIT"
     for f in "$src"/licenses/LICENSE-*; do
         case $f in *jsonhpp | *httplib | *nlohmann*) section "$(basename "$f" | sed s/LICENSE-//), inside llama-common"; cat "$f" ;; esac
     done
-    go list -deps -f '{{with .Module}}{{if not .Main}}{{.Path}} {{.Version}} {{.Dir}}{{end}}{{end}}' ./cmd/cloister | sort -u |
+    {
+        go list -deps -f '{{with .Module}}{{if not .Main}}{{.Path}} {{.Version}} {{.Dir}}{{end}}{{end}}' ./cmd/cloister
+        # Packed copies of its vocabularies are in appliance/estimate/encodings.
+        go mod download github.com/pkoukk/tiktoken-go-loader
+        go list -m -f '{{.Path}} {{.Version}} {{.Dir}}' github.com/pkoukk/tiktoken-go-loader
+    } | sort -u |
         while read -r path version dir; do
             section "$path $version"
             files=$(find "$dir" -maxdepth 1 -iname 'licen[sc]e*' -o -maxdepth 1 -iname 'copying*' | sort)
@@ -23,4 +28,9 @@ src="$cache/llama.cpp-$LLAMA_CPP_COMMIT"
         done
     section "Go standard library $(go env GOVERSION)"
     cat "$(go env GOROOT)/LICENSE"
+    # The file is static, so the C and C++ libraries of the machine that builds it are inside.
+    section "GNU C Library, linked statically; Cloister's sources and make build relink it with another one"
+    cat /usr/share/doc/libc6/copyright /usr/share/common-licenses/LGPL-2.1
+    section "libstdc++ and libgcc, linked statically under the GCC Runtime Library Exception"
+    cat "/usr/share/doc/gcc-$(gcc -dumpversion)-base/copyright"
 } | sed 's/\r$//' >"$here/LICENSES.txt"

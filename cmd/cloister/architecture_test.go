@@ -101,3 +101,26 @@ func TestNothingDials(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// third_party/LICENSES.txt has the licence of every module that is linked in.
+func TestLicences(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "..", "third_party", "LICENSES.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("go", "list", "-deps", "-f", `{{with .Module}}{{if not .Main}}{{.Path}} {{.Version}}{{end}}{{end}}`, "cloister/cmd/cloister")
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	modules := strings.Split(strings.TrimSpace(string(out)), "\n")
+	if len(modules) < 10 {
+		t.Fatalf("%d modules", len(modules))
+	}
+	for _, m := range append(modules, "github.com/pkoukk/tiktoken-go-loader v0.0.2", "llama.cpp ", "GNU C Library", "libstdc++ and libgcc") {
+		if !bytes.Contains(text, []byte("=\n"+m)) {
+			t.Errorf("the licence of %s is missing; run third_party/licenses.sh", m)
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package appliance_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -18,6 +19,7 @@ import (
 
 	"cloister/appliance"
 	"cloister/appliance/admin"
+	"cloister/appliance/appliancetest"
 	"cloister/appliance/client"
 	"cloister/appliance/engine"
 	"cloister/appliance/openai"
@@ -121,6 +123,36 @@ func TestOpenAIGoClient(t *testing.T) {
 	_, err = c.Chat.Completions.New(ctx, ask)
 	if e, ok := errors.AsType[*openaigo.Error](err); !ok || e.StatusCode != http.StatusBadRequest || e.Code != "context_length_exceeded" {
 		t.Errorf("a prompt that is too long: %v", err)
+	}
+}
+
+// A file that has a model's header and is none that llama.cpp loads: the user
+// learns which field is wrong, the owner why, in one line and without a crash.
+func TestModelThatDoesNotLoad(t *testing.T) {
+	owner, url := open(t)
+	b, err := os.ReadFile(appliancetest.GGUF(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "odd.gguf")
+	if err := os.WriteFile(path, bytes.Replace(b, []byte("llama"), []byte("lxama"), 1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := owner.ImportModel(t.Context(), admin.ImportModel{Path: path, Name: "odd"}); err != nil {
+		t.Fatal(err)
+	}
+	user := client.HTTP(url, "")
+	defer user.Close()
+	question := openai.ChatRequest{Model: "odd", Messages: openai.Messages{{Role: "user", Content: openai.NewContent("Hello")}}}
+	for _, c := range []*client.Client{user, owner} {
+		_, err := c.Chat(t.Context(), question)
+		if e, ok := errors.AsType[*client.Error](err); !ok || e.Status != http.StatusInternalServerError || e.Code != "model_not_loadable" || e.Param != "model" {
+			t.Fatalf("%+v", err)
+		}
+		why := strings.Contains(err.Error(), "cannot load the model")
+		if why != (c == owner) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%q", err)
+		}
 	}
 }
 

@@ -138,6 +138,8 @@ var sentinels = []struct {
 	{engine.ErrTemplate, failure{status: http.StatusBadRequest, kind: typeInvalid, param: "messages", code: "invalid_messages"}},
 	{jobs.ErrClosed, failure{status: http.StatusServiceUnavailable, kind: typeUnavailable, code: "shutting_down", retryAfter: 5 * time.Second}},
 	{models.ErrUnknownModel, failure{status: http.StatusNotFound, kind: typeInvalid, param: "model", code: "model_not_found"}},
+	{models.ErrStart, failure{status: http.StatusInternalServerError, kind: typeServer, param: "model", code: "model_not_loadable",
+		message: "The model cannot be loaded. The appliance's log has the reason under the request id."}},
 	{store.ErrNotFound, failure{status: http.StatusNotFound, kind: typeInvalid}},
 	{store.ErrExists, failure{status: http.StatusBadRequest, kind: typeInvalid, code: "already_exists"}},
 	{store.ErrReferenced, failure{status: http.StatusBadRequest, kind: typeInvalid, code: "in_use"}},

@@ -188,7 +188,7 @@ func TestEngineStartFails(t *testing.T) {
 	k.base(t, "small")
 	m, _ := k.reg.Resolve("small")
 	k.fail.Store(true)
-	if _, err := k.reg.Engine(t.Context(), m); err == nil || !strings.Contains(err.Error(), "out of memory") {
+	if _, err := k.reg.Engine(t.Context(), m); !errors.Is(err, models.ErrStart) || !strings.Contains(err.Error(), "out of memory") {
 		t.Fatalf("%v", err)
 	}
 	k.fail.Store(false)

@@ -201,7 +201,7 @@ func (r *Registry) run(base store.BaseModel) (*running, error) {
 	go func() {
 		run.engine, run.err = r.start(r.ctx, base)
 		if run.err != nil {
-			run.err = fmt.Errorf("cannot start the model %q: %w", base.Name, run.err)
+			run.err = fmt.Errorf("%w %q: %w", ErrStart, base.Name, run.err)
 			r.forget(base.Name, run)
 		}
 		close(run.ready)

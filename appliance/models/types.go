@@ -16,6 +16,10 @@ import (
 // ErrUnknownModel is wrapped in errors about a name that leads to no model.
 var ErrUnknownModel = errors.New("no model has this name")
 
+// ErrStart is wrapped in errors about a base model whose engine does not start,
+// such as one of an architecture that llama.cpp does not know.
+var ErrStart = errors.New("cannot start the model")
+
 // Config says how names are read.
 type Config struct {
 	// Map leads OpenAI names to local ones: bases, adapters or aliases.

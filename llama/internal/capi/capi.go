@@ -16,6 +16,7 @@ import "C"
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"unsafe"
 )
@@ -24,15 +25,15 @@ const errLen = 1024
 
 var initOnce sync.Once
 
-// withErr calls f with a buffer for an error text, and returns that text as an
-// error when f reports failure.
+// withErr calls f with a buffer for an error text, and returns that text, in one
+// line, as an error when f reports failure.
 func withErr(f func(buf *C.char, n C.size_t) bool) error {
 	buf := (*C.char)(C.calloc(errLen, 1))
 	defer C.free(unsafe.Pointer(buf))
 	if f(buf, errLen) {
 		return nil
 	}
-	return errors.New(C.GoString(buf))
+	return errors.New(strings.ReplaceAll(strings.TrimSpace(C.GoString(buf)), "\n", "; "))
 }
 
 // Model is a llama_model. Its tokenizer methods are safe for concurrent use.

@@ -12,7 +12,7 @@ static inline __attribute__((always_inline)) CK_AVX512 void tile_rows(const int 
     __m512 s[MR];
 #pragma GCC unroll 12
     for (int i = 0; i < rows; i++) {
-        s[i] = add ? _mm512_loadu_ps(c + i * ldc) : _mm512_setzero_ps();
+        s[i] = _mm512_setzero_ps();
     }
     for (int l = 0; l < k; l++) {
         __m512 v = _mm512_loadu_ps(b);
@@ -25,7 +25,7 @@ static inline __attribute__((always_inline)) CK_AVX512 void tile_rows(const int 
     }
 #pragma GCC unroll 12
     for (int i = 0; i < rows; i++) {
-        _mm512_storeu_ps(c + i * ldc, s[i]);
+        _mm512_storeu_ps(c + i * ldc, add ? _mm512_add_ps(s[i], _mm512_loadu_ps(c + i * ldc)) : s[i]);
     }
 }
 

@@ -148,7 +148,7 @@ static inline __attribute__((always_inline)) CK_BF16 void tile(const int panels,
     for (int i = 0; i < MR; i++) {
 #pragma GCC unroll 2
         for (int j = 0; j < panels; j++) {
-            s[i][j] = add ? _mm512_loadu_ps(c + i * ldc + j * CK_NR) : _mm512_setzero_ps();
+            s[i][j] = _mm512_setzero_ps();
         }
     }
     for (int l = 0; l < kp; l += 2) {
@@ -170,13 +170,14 @@ static inline __attribute__((always_inline)) CK_BF16 void tile(const int panels,
     for (int i = 0; i < MR; i++) {
 #pragma GCC unroll 2
         for (int j = 0; j < panels; j++) {
-            _mm512_storeu_ps(c + i * ldc + j * CK_NR, s[i][j]);
+            float * out = c + i * ldc + j * CK_NR;
+            _mm512_storeu_ps(out, add ? _mm512_add_ps(s[i][j], _mm512_loadu_ps(out)) : s[i][j]);
         }
     }
 }
 
 static CK_BF16 void multiply(const ck_panels * p, float * c, int64_t ldc, const void * a, const void * b, int rows, int cols, int kl, bool add) {
-    _Alignas(64) float edge[MR * 2 * CK_NR] = {0};
+    _Alignas(64) float edge[MR * 2 * CK_NR];
     (void) p;
     int kp = pad(kl);
     for (int j = 0; j < cols; j += 2 * CK_NR) {
@@ -189,17 +190,13 @@ static CK_BF16 void multiply(const ck_panels * p, float * c, int64_t ldc, const 
             bool             full = rows - i >= MR && w % CK_NR == 0;
             float *          to   = full ? out : edge;
             int64_t          ld   = full ? ldc : 2 * CK_NR;
-            int              r    = ck_min(MR, rows - i);
-            if (!full && add) {
-                ck_edge(edge, ld, out, ldc, r, w);
-            }
             if (two) {
-                tile(2, left, right, kp, to, ld, add);
+                tile(2, left, right, kp, to, ld, full && add);
             } else {
-                tile(1, left, right, kp, to, ld, add);
+                tile(1, left, right, kp, to, ld, full && add);
             }
             if (!full) {
-                ck_edge(out, ldc, edge, ld, r, w);
+                ck_add_edge(out, ldc, edge, ld, ck_min(MR, rows - i), w, add);
             }
         }
     }
@@ -236,21 +233,14 @@ static CK_AMX void configure(void) {
     _tile_loadconfig(&c);
 }
 
-// tiles4: c [32,32] = or += 32 rows a times two panels at b.
-static inline __attribute__((always_inline)) CK_AMX void tiles4(const uint16_t * a, const uint16_t * b, int kp, float * c, int64_t ldc, bool add) {
+// tiles4: c [32,32] = 32 rows a times two panels at b.
+static inline __attribute__((always_inline)) CK_AMX void tiles4(const uint16_t * a, const uint16_t * b, int kp, float * c, int64_t ldc) {
     const uint16_t *a1 = a + 16 * (size_t) kp, *b1 = b + CK_NR * (size_t) kp;
     size_t          la = (size_t) kp * sizeof *a, lc = (size_t) ldc * sizeof *c;
-    if (add) {
-        _tile_loadd(0, c, lc);
-        _tile_loadd(1, c + 16, lc);
-        _tile_loadd(2, c + 16 * ldc, lc);
-        _tile_loadd(3, c + 16 * ldc + 16, lc);
-    } else {
-        _tile_zero(0);
-        _tile_zero(1);
-        _tile_zero(2);
-        _tile_zero(3);
-    }
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
     for (int l = 0; l < kp; l += KR) {
         _tile_loadd(4, a + l, la);
         _tile_loadd(6, b + l * CK_NR, 64);
@@ -267,17 +257,12 @@ static inline __attribute__((always_inline)) CK_AMX void tiles4(const uint16_t *
     _tile_stored(3, c + 16 * ldc + 16, lc);
 }
 
-// tiles2: c [32,16] = or += 32 rows a times one panel at b.
-static inline __attribute__((always_inline)) CK_AMX void tiles2(const uint16_t * a, const uint16_t * b, int kp, float * c, int64_t ldc, bool add) {
+// tiles2: c [32,16] = 32 rows a times one panel at b.
+static inline __attribute__((always_inline)) CK_AMX void tiles2(const uint16_t * a, const uint16_t * b, int kp, float * c, int64_t ldc) {
     const uint16_t * a1 = a + 16 * (size_t) kp;
     size_t           la = (size_t) kp * sizeof *a, lc = (size_t) ldc * sizeof *c;
-    if (add) {
-        _tile_loadd(0, c, lc);
-        _tile_loadd(2, c + 16 * ldc, lc);
-    } else {
-        _tile_zero(0);
-        _tile_zero(2);
-    }
+    _tile_zero(0);
+    _tile_zero(2);
     for (int l = 0; l < kp; l += KR) {
         _tile_loadd(6, b + l * CK_NR, 64);
         _tile_loadd(4, a + l, la);
@@ -289,8 +274,19 @@ static inline __attribute__((always_inline)) CK_AMX void tiles2(const uint16_t *
     _tile_stored(2, c + 16 * ldc, lc);
 }
 
+// add_tiles: c [rows,cols] += the sums, 32 to a row.
+static CK_BF16 void add_tiles(float * c, int64_t ldc, const float * sums, int rows, int cols) {
+    uint32_t mask = (uint32_t) (((uint64_t) 1 << cols) - 1);
+    for (int i = 0; i < rows; i++, c += ldc, sums += 32) {
+        for (int j = 0; j < 2; j++) {
+            __mmask16 m = (__mmask16) (mask >> (16 * j));
+            _mm512_mask_storeu_ps(c + 16 * j, m, _mm512_add_ps(_mm512_load_ps(sums + 16 * j), _mm512_maskz_loadu_ps(m, c + 16 * j)));
+        }
+    }
+}
+
 static CK_AMX void amx_multiply(const ck_panels * p, float * c, int64_t ldc, const void * a, const void * b, int rows, int cols, int kl, bool add) {
-    _Alignas(64) float edge[AR * 2 * CK_NR] = {0};
+    _Alignas(64) float sums[AR * 2 * CK_NR];
     (void) p;
     int kp = pad(kl);
     configure();
@@ -301,20 +297,18 @@ static CK_AMX void amx_multiply(const ck_panels * p, float * c, int64_t ldc, con
         for (int i = 0; i < rows; i += AR) {
             const uint16_t * left = (const uint16_t *) a + (size_t) i * (size_t) kp;
             float *          out  = c + i * ldc + j;
-            bool             full = rows - i >= AR && w % CK_NR == 0;
-            float *          to   = full ? out : edge;
-            int64_t          ld   = full ? ldc : 2 * CK_NR;
-            int              r    = ck_min(AR, rows - i);
-            if (!full && add) {
-                ck_edge(edge, ld, out, ldc, r, w);
-            }
+            bool             in   = rows - i >= AR && w % CK_NR == 0 && !add; // the tiles can be stored where they belong
+            float *          to   = in ? out : sums;
+            int64_t          ld   = in ? ldc : 2 * CK_NR;
             if (two) {
-                tiles4(left, right, kp, to, ld, add);
+                tiles4(left, right, kp, to, ld);
             } else {
-                tiles2(left, right, kp, to, ld, add);
+                tiles2(left, right, kp, to, ld);
             }
-            if (!full) {
-                ck_edge(out, ldc, edge, ld, r, w);
+            if (add) {
+                add_tiles(out, ldc, sums, ck_min(AR, rows - i), w);
+            } else if (!in) {
+                ck_add_edge(out, ldc, sums, ld, ck_min(AR, rows - i), w, false);
             }
         }
     }

@@ -94,9 +94,11 @@ static int left_rows(const gemm_job * j, const ck_term * t) {
     return ck_max((int) (mc / j->s->mr), ck_ceil_div(24, j->s->mr)) * j->s->mr;
 }
 
-void ck_edge(float * to, int64_t ldt, const float * from, int64_t ldf, int rows, int cols) {
+void ck_add_edge(float * c, int64_t ldc, const float * tile, int64_t ld, int rows, int cols, bool add) {
     for (int i = 0; i < rows; i++) {
-        memcpy(to + i * ldt, from + i * ldf, (size_t) cols * sizeof *to);
+        for (int r = 0; r < cols; r++) {
+            c[i * ldc + r] = (add ? c[i * ldc + r] : 0) + tile[i * ld + r];
+        }
     }
 }
 

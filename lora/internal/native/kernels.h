@@ -84,7 +84,8 @@ struct ck_panels {
     void (*right)(const ck_panels *, void * out, const ck_right * b, int64_t n, int j0, int w, int k0, int kl, void * tmp);
     // right_trans writes the transpose of rows j0..j0+cols of b, values k0..k0+kl of k, as one panel. cols <= CK_NR.
     void (*right_trans)(const ck_panels *, void * out, const ck_right * b, int64_t k, int j0, int cols, int k0, int kl, void * tmp);
-    // multiply: c [rows,cols] ldc = or += the product of consecutive panels of one block.
+    // multiply: c [rows,cols] ldc = or += the product of consecutive panels of one block, summed before it is added: c may be
+    // a residual whose large values would swallow the parts one by one.
     void (*multiply)(const ck_panels *, float * c, int64_t ldc, const void * a, const void * b, int rows, int cols, int kl, bool add);
 };
 
@@ -137,9 +138,8 @@ void   ck_naive_glu_back(float *, float *, const float *, const float *, const f
 void   ck_naive_cross_entropy_row(float *, int, int, bool, float, double *, int32_t *);
 void   ck_naive_add_row(float *, const float *, int);
 
-// ck_edge copies a part of a tile: what hangs over the border of c is computed in a whole tile elsewhere. It goes there and
-// back, so that a value is summed in the same order whether its tile hangs over or not.
-void ck_edge(float * to, int64_t ldt, const float * from, int64_t ldf, int rows, int cols);
+// ck_add_edge copies or adds to c the part of a tile that c has.
+void ck_add_edge(float * c, int64_t ldc, const float * tile, int64_t ld, int rows, int cols, bool add);
 
 static inline int ck_min(int a, int b) { return a < b ? a : b; }
 static inline int ck_max(int a, int b) { return a > b ? a : b; }

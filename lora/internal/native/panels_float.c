@@ -49,7 +49,7 @@ void ck_float_right_trans(const ck_panels * p, void * out, const ck_right * b, i
 }
 
 void ck_float_multiply(const ck_panels * p, float * c, int64_t ldc, const void * a, const void * b, int rows, int cols, int kl, bool add) {
-    _Alignas(64) float edge[CK_MR_MAX * CK_NR] = {0};
+    _Alignas(64) float edge[CK_MR_MAX * CK_NR];
     int mr = p->mr;
     for (int j = 0; j < cols; j += CK_NR) {
         const float * right = (const float *) b + (size_t) j * (size_t) kl;
@@ -59,9 +59,8 @@ void ck_float_multiply(const ck_panels * p, float * c, int64_t ldc, const void *
             if (cols - j >= CK_NR) {
                 p->tiles->tile[r](kl, left, 1, mr, right, CK_NR, c + i * ldc + j, ldc, add);
             } else {
-                ck_edge(edge, CK_NR, c + i * ldc + j, ldc, add ? r : 0, cols - j);
-                p->tiles->tile[r](kl, left, 1, mr, right, CK_NR, edge, CK_NR, add);
-                ck_edge(c + i * ldc + j, ldc, edge, CK_NR, r, cols - j);
+                p->tiles->tile[r](kl, left, 1, mr, right, CK_NR, edge, CK_NR, false);
+                ck_add_edge(c + i * ldc + j, ldc, edge, CK_NR, r, cols - j, add);
             }
         }
     }

@@ -31,7 +31,7 @@ func BenchmarkStep(b *testing.B) {
 	}{{512, 52, 0, false}, {1024, 52, 0, false}, {1024, 52, 0, true}, {1024, 1024, 0, false}, {416, 52, 24, false}, {1664, 52, 24, false}} {
 		name := fmt.Sprintf("row=%d/example=%d/prompt=%d/recompute=%v", c.row, c.example, c.prompt, c.recompute)
 		b.Run(name, func(b *testing.B) {
-			m := open(b, llamatest.Model(b), model.Config{Rank: 16, Alpha: 32, Recompute: c.recompute, Profile: true})
+			m := openBest(b, llamatest.Model(b), model.Config{Rank: 16, Alpha: 32, Recompute: c.recompute, Profile: true})
 			randomB(m, 1)
 			var lengths []int
 			for n := c.row; n > 0; n -= c.example {

@@ -136,20 +136,24 @@ func same(a, b [][]float32) bool {
 func TestDeterministic(t *testing.T) {
 	path := tiny(t, func(c *tinygguf.Config) { c.Layers = 4; c.HeadDim = 16; c.Type = gguf.Q8_0; c.Embedding = 64 })
 	collect := func(cfg model.Config) ([][]float32, model.Loss) {
-		m := open(t, path, cfg)
+		m := openBest(t, path, cfg)
 		randomB(m, 5)
 		backward(t, m, packed(m.Info().Vocab, 9, 200), 0.5)
 		m.ZeroGrad()
 		l := backward(t, m, packed(m.Info().Vocab, 2, 50, 100, 33), 1)
 		return gradients(m), l
 	}
-	want, wantLoss := collect(model.Config{Threads: 1})
-	m := open(t, path, model.Config{})
-	half := m.MemoryFor(200) * 6 / 10
-	for _, cfg := range []model.Config{{Threads: 2}, {Threads: 3}, {Threads: 7}, {Recompute: true}, {MemoryLimit: half}} {
-		got, l := collect(cfg)
-		if !same(got, want) || l != wantLoss {
-			t.Errorf("%+v: loss %v and gradients differ by %g from one thread's %v", cfg, l, distance(got, want), wantLoss)
+	half := openBest(t, path, model.Config{}).MemoryFor(200) * 6 / 10
+	var want [][]float32
+	var wantLoss model.Loss
+	for _, float32s := range []bool{false, true} {
+		want, wantLoss = collect(model.Config{Threads: 1, Float32: float32s})
+		for _, cfg := range []model.Config{{Threads: 2}, {Threads: 3}, {Threads: 7}, {Recompute: true}, {MemoryLimit: half}} {
+			cfg.Float32 = float32s
+			got, l := collect(cfg)
+			if !same(got, want) || l != wantLoss {
+				t.Errorf("%+v: loss %v and gradients differ by %g from one thread's %v", cfg, l, distance(got, want), wantLoss)
+			}
 		}
 	}
 	got, l := collect(model.Config{Naive: true})

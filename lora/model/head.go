@@ -35,7 +35,7 @@ func (p *pass) head(x native.Mat, at, targets []int32, grad bool, scale float64,
 	logits, packed := p.a.Mat(chunk, sh.vocab), p.a.Mark()
 	for from := 0; from < n && p.err == nil; from += chunk {
 		to := min(from+chunk, n)
-		out, left := logits.Slab(0, to-from), p.a.Packed(to-from, sh.width)
+		out, left := logits.Slab(0, to-from), p.m.cpu.Packed(p.a, to-from, sh.width)
 		p.do("pack", p.k.Pack(left, h.Slab(from, to)))
 		p.do("output forward", p.k.Gemm(out, false, native.Term{A: left, B: w.output, Trans: true}))
 		p.a.Release(packed)

@@ -61,8 +61,11 @@ func (m *Model) open(path string, targets []slot) error {
 		return err
 	}
 	level := native.Best
-	if m.cfg.Naive {
+	switch {
+	case m.cfg.Naive:
 		level = native.Naive
+	case m.cfg.Float32:
+		level = native.Float32
 	}
 	if m.cpu, err = native.Open(m.cfg.Threads, level); err != nil {
 		return err
@@ -188,5 +191,5 @@ func (m *Model) Info() Info { return m.info }
 // Scale is alpha over rank.
 func (m *Model) Scale() float32 { return m.scale }
 
-// Kernels is the name of the set of kernels that this CPU runs, such as "avx2".
+// Kernels is the name of the set of kernels that this CPU runs, such as "avx2" or "amx".
 func (m *Model) Kernels() string { return m.cpu.Level().String() }

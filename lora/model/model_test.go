@@ -11,7 +11,15 @@ import (
 	"cloister/lora/model"
 )
 
+// open opens a model that computes in float32 throughout; openBest, one with
+// the kernels that training uses.
 func open(t testing.TB, path string, cfg model.Config) *model.Model {
+	t.Helper()
+	cfg.Float32 = true
+	return openBest(t, path, cfg)
+}
+
+func openBest(t testing.TB, path string, cfg model.Config) *model.Model {
 	t.Helper()
 	if cfg.Rank == 0 {
 		cfg.Rank = 4

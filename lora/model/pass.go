@@ -85,7 +85,7 @@ func (p *pass) zero(x native.Mat) {
 func (p *pass) forward(g *group, l *layer, x native.Mat, u *[slots]native.Mat, y []native.Mat, add bool) {
 	mark := p.a.Mark()
 	defer p.a.Release(mark)
-	packed := p.a.Packed(x.Rows, x.Cols)
+	packed := p.m.cpu.Packed(p.a, x.Rows, x.Cols)
 	p.do("pack", p.k.Pack(packed, x))
 	for i, s := range g.slots {
 		lin := &l.linear[s]
@@ -118,7 +118,7 @@ func (p *pass) backward(g *group, l *layer, x native.Mat, u *[slots]native.Mat, 
 		lin := &l.linear[s]
 		left := dy[i]
 		if dx.Rows > 0 {
-			left = p.a.Packed(dy[i].Rows, dy[i].Cols)
+			left = p.m.cpu.Packed(p.a, dy[i].Rows, dy[i].Cols)
 			p.do("pack", p.k.Pack(left, dy[i]))
 			terms = append(terms, native.Term{A: left, B: lin.w})
 		}

@@ -13,8 +13,9 @@ import (
 	"cloister/lora/train"
 )
 
-// withStart opens the kernels' model with the start values of the reference.
+// withStart opens the kernels' model, in float32, with the start values of the reference.
 func withStart(path string, c model.Config) (train.Trainable, error) {
+	c.Float32 = true
 	m, err := model.Open(path, c)
 	if err != nil {
 		return nil, err

@@ -9,7 +9,7 @@ import (
 
 // Mat is a row-major matrix of float32 outside Go's heap, valid as long as the
 // memory it came from. Row i starts at Data + 4·i·Stride. Stride 0 marks the
-// order in which Pack leaves a left operand; only a Term reads that.
+// form in which Pack leaves a left operand; only a Term reads that.
 type Mat struct {
 	Data               unsafe.Pointer
 	Rows, Cols, Stride int
@@ -121,11 +121,6 @@ func (a *Arena) bytes(n int64) unsafe.Pointer {
 // Mat hands out rows x cols values, not cleared.
 func (a *Arena) Mat(rows, cols int) Mat {
 	return Mat{a.bytes(4 * int64(rows) * int64(cols)), rows, cols, cols}
-}
-
-// Packed hands out the room that Pack needs for a matrix of rows x cols.
-func (a *Arena) Packed(rows, cols int) Mat {
-	return Mat{a.bytes(4 * packFloats(rows, cols)), rows, cols, 0}
 }
 
 // Int32 hands out n values, not cleared; nil from an arena that only counts.

@@ -82,21 +82,21 @@ static void delta_chunk(void * arg, int chunk, int thread) {
 // multiply_rows: c [m,BK] = x·(keys j0..j0+n), x [m,dim] ld for the queries from i0 on, b the transposed keys from j0
 // on. Tiles whose keys all come after their queries are left out.
 static void multiply_rows(const job * j, float * c, const float * x, int64_t ld, int i0, int m, const float * b, int j0, int n) {
-    int dim = j->a->dim;
+    int dim = j->a->dim, mr = j->tiles->mr;
     for (int jp = 0; jp < n; jp += CK_NR, b += (size_t) dim * CK_NR) {
-        int first = ck_max(j0 + jp - i0 + 1 - CK_MR, 0); // the first tile that has a query at or after key j0+jp
-        for (int i = (first + CK_MR - 1) / CK_MR * CK_MR; i < m; i += CK_MR) {
-            j->tiles->tile[ck_min(CK_MR, m - i)](dim, x + i * ld, ld, 1, b, CK_NR, c + i * BK + jp, BK, false);
+        int first = ck_max(j0 + jp - i0 + 1 - mr, 0); // the first tile that has a query at or after key j0+jp
+        for (int i = (first + mr - 1) / mr * mr; i < m; i += mr) {
+            j->tiles->tile[ck_min(mr, m - i)](dim, x + i * ld, ld, 1, b, CK_NR, c + i * BK + jp, BK, false);
         }
     }
 }
 
 // accumulate: c [m,dim] += a·x, where a(i,l) is a[i*rs + l*cs] and x [k,dim] ld.
 static void accumulate(const job * j, float * c, const float * a, int64_t rs, int64_t cs, int m, const float * x, int64_t ld, int k) {
-    int dim = j->a->dim;
+    int dim = j->a->dim, mr = j->tiles->mr;
     for (int d = 0; d < dim; d += CK_NR) {
-        for (int i = 0; i < m; i += CK_MR) {
-            j->tiles->tile[ck_min(CK_MR, m - i)](k, a + i * rs, rs, cs, x + d, ld, c + i * dim + d, dim, true);
+        for (int i = 0; i < m; i += mr) {
+            j->tiles->tile[ck_min(mr, m - i)](k, a + i * rs, rs, cs, x + d, ld, c + i * dim + d, dim, true);
         }
     }
 }

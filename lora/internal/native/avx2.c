@@ -25,7 +25,7 @@ static CK_AVX2 double sum_products(const float * a, const float * b, const float
     return total;
 }
 
-static CK_AVX2 void rmsnorm_row(float * out, const float * x, const float * w, float eps, int n) {
+CK_AVX2 void ck_avx2_rmsnorm_row(float * out, const float * x, const float * w, float eps, int n) {
     float  r  = (float) (1 / sqrt(sum_products(x, x, NULL, n) / n + eps));
     __m256 vr = _mm256_set1_ps(r);
     int    j = 0;
@@ -37,7 +37,7 @@ static CK_AVX2 void rmsnorm_row(float * out, const float * x, const float * w, f
     }
 }
 
-static CK_AVX2 void rmsnorm_back_row(float * dx, const float * dy, const float * x, const float * w, float eps, int n) {
+CK_AVX2 void ck_avx2_rmsnorm_back_row(float * dx, const float * dy, const float * x, const float * w, float eps, int n) {
     double ss = sum_products(x, x, NULL, n) / n + eps;
     float  r  = (float) (1 / sqrt(ss));
     float  k  = (float) (sum_products(dy, w, x, n) / (ss * n)); // r²·Σ(dy·w·x)/n
@@ -77,7 +77,7 @@ CK_INLINE __m256 activation(__m256 g, int act, __m256 * slope) {
     return y;
 }
 
-static CK_AVX2 void glu(float * out, const float * gate, const float * up, int64_t count, int act) {
+CK_AVX2 void ck_avx2_glu(float * out, const float * gate, const float * up, int64_t count, int act) {
     int64_t j = 0;
     __m256  slope;
     for (; j + 8 <= count; j += 8) {
@@ -88,7 +88,7 @@ static CK_AVX2 void glu(float * out, const float * gate, const float * up, int64
     }
 }
 
-static CK_AVX2 void glu_back(float * d_gate, float * d_up, const float * d, const float * gate, const float * up, int64_t count, int act) {
+CK_AVX2 void ck_avx2_glu_back(float * d_gate, float * d_up, const float * d, const float * gate, const float * up, int64_t count, int act) {
     int64_t j = 0;
     __m256  slope;
     for (; j + 8 <= count; j += 8) {
@@ -103,7 +103,7 @@ static CK_AVX2 void glu_back(float * d_gate, float * d_up, const float * d, cons
     }
 }
 
-static CK_AVX2 void cross_entropy_row(float * x, int n, int target, bool grad, float scale, double * loss, int32_t * correct) {
+CK_AVX2 void ck_avx2_cross_entropy_row(float * x, int n, int target, bool grad, float scale, double * loss, int32_t * correct) {
     __m256 vm = _mm256_set1_ps(x[0]);
     int    j = 0;
     for (; j + 8 <= n; j += 8) {
@@ -148,46 +148,5 @@ static CK_AVX2 void cross_entropy_row(float * x, int n, int target, bool grad, f
     }
     x[target] -= scale;
 }
-
-static int pack(ck_pool * p, float * out, const float * x, int64_t ld, int m, int k) {
-    return ck_blocked_pack(p, &ck_avx2_tiles, out, x, ld, m, k);
-}
-
-static int gemm(ck_pool * p, float * c, int64_t ldc, int m, int n, const ck_term * terms, int n_terms, bool add) {
-    return ck_blocked_gemm(p, &ck_avx2_tiles, c, ldc, m, n, terms, n_terms, add);
-}
-
-static int gemm_tn(ck_pool * p, float * g, int64_t gs, int64_t gt, const float * u, int64_t ldu, int r, const float * x,
-                   int64_t ldx, int n, int t) {
-    return ck_blocked_gemm_tn(p, &ck_avx2_tiles, g, gs, gt, u, ldu, r, x, ldx, n, t);
-}
-
-static int attention(ck_pool * p, const ck_attn * a, float * o, int64_t ldo, float * lse) {
-    return a->dim % CK_NR != 0 ? ck_naive_attention(p, a, o, ldo, lse) : ck_blocked_attention(p, &ck_avx2_tiles, a, o, ldo, lse);
-}
-
-static int attention_back(ck_pool * p, const ck_attn * a, const float * o, int64_t ldo, const float * lse, const float * d_o,
-                          int64_t lddo, float * dq, float * dk, float * dv) {
-    if (a->dim % CK_NR != 0) {
-        return ck_naive_attention_back(p, a, o, ldo, lse, d_o, lddo, dq, dk, dv);
-    }
-    return ck_blocked_attention_back(p, &ck_avx2_tiles, a, o, ldo, lse, d_o, lddo, dq, dk, dv);
-}
-
-const ck_ops ck_avx2 = {
-    .level             = CK_LEVEL_AVX2,
-    .pack              = pack,
-    .gemm              = gemm,
-    .gemm_tn           = gemm_tn,
-    .attention         = attention,
-    .attention_back    = attention_back,
-    .rmsnorm_row       = rmsnorm_row,
-    .rmsnorm_back_row  = rmsnorm_back_row,
-    .rope_row          = ck_naive_rope_row,
-    .glu               = glu,
-    .glu_back          = glu_back,
-    .cross_entropy_row = cross_entropy_row,
-    .add_row           = ck_naive_add_row,
-};
 
 #endif

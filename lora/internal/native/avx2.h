@@ -7,8 +7,20 @@
 #ifdef CK_X86
 #include <immintrin.h>
 
-extern const ck_tiles ck_avx2_tiles;
-ck_to_float_fn        ck_avx2_to_float(int type);
+extern const ck_tiles  ck_avx2_tiles;
+extern const ck_panels ck_avx2_panels;
+ck_to_float_fn         ck_avx2_to_float(int type);
+
+// What wider levels use too.
+void  ck_avx2_transpose16(float * out, const float * x, int64_t ld, int k, float scale);
+void  ck_avx2_copy16(float * out, int64_t stride, const float * x, int n, float scale);
+float ck_avx2_softmax_row(float * p, int n, float scale, float m0, float * sum);
+void  ck_avx2_score_back_row(float * p, float * dp, int n, float scale, float lse, float delta);
+void  ck_avx2_rmsnorm_row(float * out, const float * x, const float * w, float eps, int n);
+void  ck_avx2_rmsnorm_back_row(float * dx, const float * dy, const float * x, const float * w, float eps, int n);
+void  ck_avx2_glu(float * out, const float * gate, const float * up, int64_t count, int act);
+void  ck_avx2_glu_back(float * d_gate, float * d_up, const float * d, const float * gate, const float * up, int64_t count, int act);
+void  ck_avx2_cross_entropy_row(float * x, int n, int target, bool grad, float scale, double * loss, int32_t * correct);
 
 #define CK_INLINE static inline __attribute__((always_inline, unused)) CK_AVX2
 

@@ -5,10 +5,12 @@
 
 #ifdef CK_X86
 
+enum { MR = 6 };
+
 // tile_rows is the micro-kernel; rows is a constant where it is inlined.
 static inline __attribute__((always_inline)) CK_AVX2 void tile_rows(const int rows, int k, const float * a, int64_t rs, int64_t cs,
                                                                     const float * b, int64_t ldb, float * c, int64_t ldc, bool add) {
-    __m256 s0[CK_MR], s1[CK_MR];
+    __m256 s0[MR], s1[MR];
 #pragma GCC unroll 6
     for (int i = 0; i < rows; i++) {
         s0[i] = s1[i] = _mm256_setzero_ps();
@@ -78,7 +80,7 @@ static inline __attribute__((always_inline)) CK_AVX2 void transpose8(float * out
     }
 }
 
-static CK_AVX2 void transpose16(float * out, const float * x, int64_t ld, int k, float scale) {
+CK_AVX2 void ck_avx2_transpose16(float * out, const float * x, int64_t ld, int k, float scale) {
     __m256 s = _mm256_set1_ps(scale);
     int    l = 0;
     for (; l + 8 <= k; l += 8) {
@@ -92,7 +94,7 @@ static CK_AVX2 void transpose16(float * out, const float * x, int64_t ld, int k,
     }
 }
 
-static CK_AVX2 void copy16(float * out, int64_t stride, const float * x, int n, float scale) {
+CK_AVX2 void ck_avx2_copy16(float * out, int64_t stride, const float * x, int n, float scale) {
     __m256 s = _mm256_set1_ps(scale);
     int    j = 0;
     for (; j + CK_NR <= n; j += CK_NR, out += stride) {
@@ -111,7 +113,7 @@ static CK_AVX2 void pack_left(float * out, const float * x, int64_t ld, int k) {
                d = _mm_loadu_ps(x + 3 * ld + l), e = _mm_loadu_ps(x + 4 * ld + l), f = _mm_loadu_ps(x + 5 * ld + l);
         __m128 ef = _mm_unpacklo_ps(e, f), ef2 = _mm_unpackhi_ps(e, f);
         _MM_TRANSPOSE4_PS(a, b, c, d);
-        float * o = out + l * CK_MR;
+        float * o = out + l * MR;
         _mm_storeu_ps(o, a);
         _mm_storel_pi((__m64 *) (o + 4), ef);
         _mm_storeu_ps(o + 6, b);
@@ -122,13 +124,13 @@ static CK_AVX2 void pack_left(float * out, const float * x, int64_t ld, int k) {
         _mm_storeh_pi((__m64 *) (o + 22), ef2);
     }
     for (; l < k; l++) {
-        for (int i = 0; i < CK_MR; i++) {
-            out[l * CK_MR + i] = x[i * ld + l];
+        for (int i = 0; i < MR; i++) {
+            out[l * MR + i] = x[i * ld + l];
         }
     }
 }
 
-static CK_AVX2 float softmax_row(float * p, int n, float scale, float m0, float * sum) {
+CK_AVX2 float ck_avx2_softmax_row(float * p, int n, float scale, float m0, float * sum) {
     __m256 vs = _mm256_set1_ps(scale), vm = _mm256_set1_ps(m0);
     float  m = m0, total = 0;
     int    j = 0;
@@ -155,7 +157,7 @@ static CK_AVX2 float softmax_row(float * p, int n, float scale, float m0, float 
     return m;
 }
 
-static CK_AVX2 void score_back_row(float * p, float * dp, int n, float scale, float lse, float delta) {
+CK_AVX2 void ck_avx2_score_back_row(float * p, float * dp, int n, float scale, float lse, float delta) {
     __m256 vs = _mm256_set1_ps(scale), vl = _mm256_set1_ps(lse), vd = _mm256_set1_ps(delta);
     int    j = 0;
     for (; j + 8 <= n; j += 8) {
@@ -171,13 +173,29 @@ static CK_AVX2 void score_back_row(float * p, float * dp, int n, float scale, fl
 }
 
 const ck_tiles ck_avx2_tiles = {
+    .mr             = MR,
     .tile           = {NULL, tile1, tile2, tile3, tile4, tile5, tile6},
-    .transpose16    = transpose16,
-    .copy16         = copy16,
+    .transpose16    = ck_avx2_transpose16,
+    .copy16         = ck_avx2_copy16,
     .to_float       = ck_avx2_to_float,
     .pack_left      = pack_left,
-    .softmax_row    = softmax_row,
-    .score_back_row = score_back_row,
+    .softmax_row    = ck_avx2_softmax_row,
+    .score_back_row = ck_avx2_score_back_row,
+};
+
+const ck_panels ck_avx2_panels = {
+    .tiles        = &ck_avx2_tiles,
+    .mr           = MR,
+    .kr           = 1,
+    .k_max        = 320, // 320·16·4 bytes are 20 KiB of level 1
+    .bytes        = sizeof(float),
+    .cycles       = 1 / 8.0,
+    .left_cycles  = 0.5,
+    .right_cycles = 4,
+    .left         = ck_float_left,
+    .right        = ck_float_right,
+    .right_trans  = ck_float_right_trans,
+    .multiply     = ck_float_multiply,
 };
 
 #endif

@@ -56,7 +56,7 @@ func BenchmarkGemm(b *testing.B) {
 				if dir == "backward" {
 					in, out = out, in
 				}
-				x, y, p := f.arena.Mat(s.m, in), f.arena.Mat(s.m, out), f.arena.Packed(s.m, in)
+				x, y, p := f.arena.Mat(s.m, in), f.arena.Mat(s.m, out), c.Packed(&f.arena, s.m, in)
 				report(b, 2*float64(s.m)*float64(s.in)*float64(s.n), func() {
 					check(b, c.Pack(p, x))
 					check(b, c.Gemm(y, false, native.Term{A: p, B: w, Trans: dir == "forward"}))

@@ -20,6 +20,8 @@ bool ck_type_ok(int type, int64_t cols) {
 
 int ck_block_size(int type) { return (int) traits(type)->blck_size; }
 
+size_t ck_block_bytes(int type) { return traits(type)->type_size; }
+
 const float * ck_dequant(ck_to_float_fn to_float, int type, const void * row, int64_t cols, int64_t j0, int64_t n, float * tmp) {
     if (type == GGML_TYPE_F32) {
         return (const float *) row + j0;

@@ -6,8 +6,21 @@
 
 enum { ROWS = 16, VALUES = 16384 }; // of one chunk
 
-int ck_pack(ck_pool * p, float * out, const float * x, int64_t ld, int m, int k) {
-    return m <= 0 || k <= 0 ? CK_SHAPE : ck_pool_ops(p)->pack(p, out, x, ld, m, k);
+size_t ck_pack_bytes(const ck_pool * p, int m, int k) {
+    const ck_panels * s = ck_pool_ops(p)->panels;
+    return s != NULL ? ck_blocked_pack_bytes(s, m, k) : (size_t) m * (size_t) k * sizeof(float);
+}
+
+int ck_pack(ck_pool * p, void * out, const float * x, int64_t ld, int m, int k) {
+    const ck_panels * s = ck_pool_ops(p)->panels;
+    if (m <= 0 || k <= 0) {
+        return CK_SHAPE;
+    }
+    if (s != NULL) {
+        return ck_blocked_pack(p, s, out, x, ld, m, k);
+    }
+    ck_naive_pack(out, x, ld, m, k);
+    return CK_OK;
 }
 
 int ck_gemm(ck_pool * p, float * c, int64_t ldc, int m, int n, const ck_term * terms, int n_terms, bool add) {
@@ -22,12 +35,17 @@ int ck_gemm(ck_pool * p, float * c, int64_t ldc, int m, int n, const ck_term * t
             return CK_TYPE;
         }
     }
-    return ck_pool_ops(p)->gemm(p, c, ldc, m, n, terms, n_terms, add);
+    const ck_panels * s = ck_pool_ops(p)->panels;
+    return s != NULL ? ck_blocked_gemm(p, s, c, ldc, m, n, terms, n_terms, add) : ck_naive_gemm(p, c, ldc, m, n, terms, n_terms, add);
 }
 
 int ck_gemm_tn(ck_pool * p, float * g, int64_t gs, int64_t gt, const float * u, int64_t ldu, int r, const float * x,
                int64_t ldx, int n, int t) {
-    return r <= 0 || n <= 0 || t <= 0 ? CK_SHAPE : ck_pool_ops(p)->gemm_tn(p, g, gs, gt, u, ldu, r, x, ldx, n, t);
+    const ck_panels * s = ck_pool_ops(p)->panels;
+    if (r <= 0 || n <= 0 || t <= 0) {
+        return CK_SHAPE;
+    }
+    return s != NULL ? ck_blocked_gemm_tn(p, s, g, gs, gt, u, ldu, r, x, ldx, n, t) : ck_naive_gemm_tn(p, g, gs, gt, u, ldu, r, x, ldx, n, t);
 }
 
 static bool attn_ok(const ck_attn * a) {
@@ -43,13 +61,27 @@ static bool attn_ok(const ck_attn * a) {
     return true;
 }
 
+// attn_tiles is NULL where attention runs in plain C: the blocked one cuts heads into tiles.
+static const ck_tiles * attn_tiles(const ck_pool * p, const ck_attn * a) {
+    return a->dim % CK_NR == 0 ? ck_pool_ops(p)->tiles : NULL;
+}
+
 int ck_attention(ck_pool * p, const ck_attn * a, float * o, int64_t ldo, float * lse) {
-    return attn_ok(a) ? ck_pool_ops(p)->attention(p, a, o, ldo, lse) : CK_SHAPE;
+    if (!attn_ok(a)) {
+        return CK_SHAPE;
+    }
+    const ck_tiles * s = attn_tiles(p, a);
+    return s != NULL ? ck_blocked_attention(p, s, a, o, ldo, lse) : ck_naive_attention(p, a, o, ldo, lse);
 }
 
 int ck_attention_back(ck_pool * p, const ck_attn * a, const float * o, int64_t ldo, const float * lse, const float * d_o,
                       int64_t lddo, float * dq, float * dk, float * dv) {
-    return attn_ok(a) ? ck_pool_ops(p)->attention_back(p, a, o, ldo, lse, d_o, lddo, dq, dk, dv) : CK_SHAPE;
+    if (!attn_ok(a)) {
+        return CK_SHAPE;
+    }
+    const ck_tiles * s = attn_tiles(p, a);
+    return s != NULL ? ck_blocked_attention_back(p, s, a, o, ldo, lse, d_o, lddo, dq, dk, dv)
+                     : ck_naive_attention_back(p, a, o, ldo, lse, d_o, lddo, dq, dk, dv);
 }
 
 // rows_job holds the arguments of any kernel that works row by row.

@@ -14,8 +14,6 @@ func (m Mat) f() *C.float       { return (*C.float)(m.Data) }
 func (m Mat) ld() C.int64_t     { return C.int64_t(m.Stride) }
 func ints(s []int32) *C.int32_t { return (*C.int32_t)(unsafe.SliceData(s)) }
 
-func packFloats(rows, cols int) int64 { return int64(C.ck_pack_floats(C.int(rows), C.int(cols))) }
-
 // need returns ErrShape with the kernel's name unless ok.
 func need(ok bool, kernel string) error {
 	if ok {
@@ -60,13 +58,18 @@ func (t *Term) outer() int {
 	return t.B.Cols
 }
 
-// Pack is ck_pack: dst, from Arena.Packed with the same shape, becomes x in the
-// order that products read. It pays when more than one product reads x, or a large one.
+// Packed is the room in a that Pack needs for a matrix of rows x cols.
+func (c *CPU) Packed(a *Arena, rows, cols int) Mat {
+	return Mat{a.bytes(int64(C.ck_pack_bytes(c.p, C.int(rows), C.int(cols)))), rows, cols, 0}
+}
+
+// Pack is ck_pack: dst, from Packed with the same shape, becomes x in the form
+// that products read. It pays when more than one product reads x, or a large one.
 func (c *CPU) Pack(dst, x Mat) error {
 	if err := need(x.plain() && dst.Rows == x.Rows && dst.Cols == x.Cols && dst.Stride == 0, "pack"); err != nil {
 		return err
 	}
-	return status(C.ck_pack(c.p, dst.f(), x.f(), x.ld(), C.int(x.Rows), C.int(x.Cols)))
+	return status(C.ck_pack(c.p, dst.Data, x.f(), x.ld(), C.int(x.Rows), C.int(x.Cols)))
 }
 
 const maxTerms = 16
@@ -85,7 +88,7 @@ func (c *CPU) Gemm(dst Mat, add bool, terms ...Term) error {
 		if scale == 0 {
 			scale = 1
 		}
-		list[i] = C.ck_term{a: t.A.f(), lda: t.A.ld(), k: C.int(t.A.Cols), b: C.ck_right{
+		list[i] = C.ck_term{a: t.A.Data, lda: t.A.ld(), k: C.int(t.A.Cols), b: C.ck_right{
 			data: t.B.Data, row_bytes: C.size_t(t.B.RowBytes), _type: C.int(t.B.Type), trans: C.bool(t.Trans), scale: C.float(scale)}}
 	}
 	if err := need(ok, "gemm"); err != nil {

@@ -9,12 +9,10 @@
 enum { ROWS = 8 };
 
 // The packed left operand of this level is x without gaps.
-static int pack(ck_pool * p, float * out, const float * x, int64_t ld, int m, int k) {
-    (void) p;
+void ck_naive_pack(float * out, const float * x, int64_t ld, int m, int k) {
     for (int i = 0; i < m; i++) {
         memcpy(out + (size_t) i * (size_t) k, x + i * ld, (size_t) k * sizeof(float));
     }
-    return CK_OK;
 }
 
 typedef struct {
@@ -35,7 +33,7 @@ static void add_term(const gemm_job * j, const ck_term * t, int i0, int i1, doub
     for (int r = 0; r < rows; r++) {
         const float * w = ck_dequant(NULL, b->type, (const char *) b->data + (size_t) r * b->row_bytes, cols, 0, cols, tmp);
         for (int i = i0; i < i1; i++) {
-            const float * a   = t->a + i * lda;
+            const float * a   = (const float *) t->a + i * lda;
             double *      out = sum + (size_t) (i - i0) * (size_t) j->n;
             double        s   = 0;
             for (int c = 0; c < cols; c++) {
@@ -72,7 +70,7 @@ static void gemm_chunk(void * arg, int chunk, int thread) {
     }
 }
 
-static int gemm(ck_pool * p, float * c, int64_t ldc, int m, int n, const ck_term * terms, int n_terms, bool add) {
+int ck_naive_gemm(ck_pool * p, float * c, int64_t ldc, int m, int n, const ck_term * terms, int n_terms, bool add) {
     gemm_job j   = {p, c, ldc, m, n, terms, n_terms, add};
     size_t   row = (size_t) n;
     for (int i = 0; i < n_terms; i++) {
@@ -108,7 +106,7 @@ static void tn_chunk(void * arg, int col, int thread) {
     }
 }
 
-static int gemm_tn(ck_pool * p, float * g, int64_t gs, int64_t gt, const float * u, int64_t ldu, int r, const float * x,
+int ck_naive_gemm_tn(ck_pool * p, float * g, int64_t gs, int64_t gt, const float * u, int64_t ldu, int r, const float * x,
                    int64_t ldx, int n, int t) {
     tn_job j = {g, gs, gt, u, ldu, r, x, ldx, t};
     ck_run(p, tn_chunk, &j, n);
@@ -116,7 +114,7 @@ static int gemm_tn(ck_pool * p, float * g, int64_t gs, int64_t gt, const float *
 }
 
 // y_j = x_j·r·w_j with r = 1/sqrt(mean(x²) + eps).
-static void rmsnorm_row(float * out, const float * x, const float * w, float eps, int n) {
+void ck_naive_rmsnorm_row(float * out, const float * x, const float * w, float eps, int n) {
     double ss = 0;
     for (int j = 0; j < n; j++) {
         ss += (double) x[j] * x[j];
@@ -128,7 +126,7 @@ static void rmsnorm_row(float * out, const float * x, const float * w, float eps
 }
 
 // dx_j += r·dy_j·w_j - x_j·r³/n·Σ_i dy_i·w_i·x_i.
-static void rmsnorm_back_row(float * dx, const float * dy, const float * x, const float * w, float eps, int n) {
+void ck_naive_rmsnorm_back_row(float * dx, const float * dy, const float * x, const float * w, float eps, int n) {
     double ss = 0, dot = 0;
     for (int j = 0; j < n; j++) {
         ss += (double) x[j] * x[j];
@@ -166,14 +164,14 @@ static double activation(double g, int act, double * slope) {
     return 0.5 * g * (1 + t);
 }
 
-static void glu(float * out, const float * gate, const float * up, int64_t count, int act) {
+void ck_naive_glu(float * out, const float * gate, const float * up, int64_t count, int act) {
     double slope;
     for (int64_t j = 0; j < count; j++) {
         out[j] = (float) (activation(gate[j], act, &slope) * up[j]);
     }
 }
 
-static void glu_back(float * d_gate, float * d_up, const float * d, const float * gate, const float * up, int64_t count, int act) {
+void ck_naive_glu_back(float * d_gate, float * d_up, const float * d, const float * gate, const float * up, int64_t count, int act) {
     for (int64_t j = 0; j < count; j++) {
         double slope, y = activation(gate[j], act, &slope), u = up[j];
         d_up[j]   = (float) (d[j] * y);
@@ -181,7 +179,7 @@ static void glu_back(float * d_gate, float * d_up, const float * d, const float 
     }
 }
 
-static void cross_entropy_row(float * x, int n, int target, bool grad, float scale, double * loss, int32_t * correct) {
+void ck_naive_cross_entropy_row(float * x, int n, int target, bool grad, float scale, double * loss, int32_t * correct) {
     int best = 0;
     for (int j = 1; j < n; j++) {
         best = x[j] > x[best] ? j : best;
@@ -202,19 +200,3 @@ void ck_naive_add_row(float * out, const float * x, int n) {
         out[j] += x[j];
     }
 }
-
-const ck_ops ck_naive = {
-    .level             = CK_LEVEL_NAIVE,
-    .pack              = pack,
-    .gemm              = gemm,
-    .gemm_tn           = gemm_tn,
-    .attention         = ck_naive_attention,
-    .attention_back    = ck_naive_attention_back,
-    .rmsnorm_row       = rmsnorm_row,
-    .rmsnorm_back_row  = rmsnorm_back_row,
-    .rope_row          = ck_naive_rope_row,
-    .glu               = glu,
-    .glu_back          = glu_back,
-    .cross_entropy_row = cross_entropy_row,
-    .add_row           = ck_naive_add_row,
-};

@@ -54,27 +54,46 @@ func status(code C.int) error {
 // Level is a set of kernels for one kind of CPU.
 type Level int
 
-// Levels. Best is the fastest that this CPU runs.
+// Levels. Best is the fastest that this CPU runs, Float32 the fastest of those
+// that compute in float32 throughout. The products of AVX512BF16 and AMX round
+// both operands to BF16 and add in float32; all else is float32 there too.
 const (
-	Best  Level = C.CK_LEVEL_BEST
-	Naive Level = C.CK_LEVEL_NAIVE // plain C, the oracle of the others
-	AVX2  Level = C.CK_LEVEL_AVX2  // AVX2 and FMA
+	Best       Level = C.CK_LEVEL_BEST
+	Float32    Level = C.CK_LEVEL_FLOAT
+	Naive      Level = C.CK_LEVEL_NAIVE       // plain C, the oracle of the others
+	AVX2       Level = C.CK_LEVEL_AVX2        // AVX2 and FMA
+	AVX512     Level = C.CK_LEVEL_AVX512      // AVX-512 F, BW, DQ, VL and VBMI
+	AVX512BF16 Level = C.CK_LEVEL_AVX512_BF16 // vdpbf16ps
+	AMX        Level = C.CK_LEVEL_AMX         // tiles of BF16
 )
 
+var levelNames = map[Level]string{Best: "best", Float32: "float32", Naive: "naive", AVX2: "avx2", AVX512: "avx512", AVX512BF16: "avx512-bf16", AMX: "amx"}
+
 func (l Level) String() string {
-	switch l {
-	case Best:
-		return "best"
-	case Naive:
-		return "naive"
-	case AVX2:
-		return "avx2"
+	if name, ok := levelNames[l]; ok {
+		return name
 	}
 	return fmt.Sprintf("level %d", int(l))
 }
 
+// Levels are those that this CPU runs, the slowest first.
+func Levels() []Level {
+	var out []Level
+	for l := Naive; l <= AMX; l++ {
+		if l.Supported() {
+			out = append(out, l)
+		}
+	}
+	return out
+}
+
+// BF16 says whether the level's products round their operands to BF16.
+func (l Level) BF16() bool { return l == AVX512BF16 || l == AMX }
+
 // Supported is ck_level_supported.
-func (l Level) Supported() bool { return l == Best || bool(C.ck_level_supported(C.int(l))) }
+func (l Level) Supported() bool {
+	return l == Best || l == Float32 || bool(C.ck_level_supported(C.int(l)))
+}
 
 // CPU is a ck_pool.
 type CPU struct{ p *C.ck_pool }

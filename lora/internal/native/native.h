@@ -13,7 +13,18 @@
 #include <stdint.h>
 
 enum { CK_OK = 0, CK_NOMEM = 1, CK_TYPE = 2, CK_SHAPE = 3, CK_THREAD = 4 };
-enum { CK_LEVEL_BEST = -1, CK_LEVEL_NAIVE = 0, CK_LEVEL_AVX2 = 1 }; // AVX-512, AVX-512-BF16 and AMX go here
+// Levels of kernels. The products of the BF16 levels round both operands to BF16 and add in float; BEST is the fastest level
+// of this CPU, FLOAT the fastest of those that round nothing.
+enum {
+    CK_LEVEL_BEST = -1,
+    CK_LEVEL_FLOAT = -2,
+    CK_LEVEL_NAIVE = 0,
+    CK_LEVEL_AVX2 = 1,
+    CK_LEVEL_AVX512 = 2,
+    CK_LEVEL_AVX512_BF16 = 3,
+    CK_LEVEL_AMX = 4,
+    CK_LEVELS = 5,
+};
 enum { CK_SILU = 0, CK_GELU = 1 };
 
 typedef struct ck_pool ck_pool;
@@ -41,7 +52,7 @@ typedef struct {
 
 // ck_term is one product a·b of a sum: a [m,k], with row stride lda, or packed by ck_pack when lda is 0.
 typedef struct {
-    const float * a;
+    const void * a;
     int64_t       lda;
     int           k;
     ck_right      b;
@@ -50,10 +61,10 @@ typedef struct {
 // ck_type_ok: ggml can turn rows of this type into float, and cols fill whole blocks of it.
 bool ck_type_ok(int type, int64_t cols);
 
-// ck_pack_floats is the room that ck_pack needs for x [m,k].
-size_t ck_pack_floats(int m, int k);
-// ck_pack copies x [m,k] ld into the order in which the products of this level read their left operand.
-int ck_pack(ck_pool * p, float * out, const float * x, int64_t ld, int m, int k);
+// ck_pack_bytes is the room that ck_pack needs for x [m,k].
+size_t ck_pack_bytes(const ck_pool * p, int m, int k);
+// ck_pack copies x [m,k] ld into the form in which the products of this level read their left operand.
+int ck_pack(ck_pool * p, void * out, const float * x, int64_t ld, int m, int k);
 
 // ck_gemm: c [m,n] ldc = Σ terms, or c += Σ terms.
 int ck_gemm(ck_pool * p, float * c, int64_t ldc, int m, int n, const ck_term * terms, int n_terms, bool add);

@@ -113,13 +113,8 @@ func check(t testing.TB, err error) {
 
 // levels runs f for every level that this CPU has.
 func levels(t *testing.T, f func(t *testing.T, level native.Level)) {
-	for _, l := range []native.Level{native.Naive, native.AVX2} {
-		t.Run(l.String(), func(t *testing.T) {
-			if !l.Supported() {
-				t.Skipf("this CPU does not run %s", l)
-			}
-			f(t, l)
-		})
+	for _, l := range native.Levels() {
+		t.Run(l.String(), func(t *testing.T) { f(t, l) })
 	}
 }
 
@@ -152,8 +147,18 @@ func (f *fixture) weight(ggmlType uint32, rows, cols int) (native.Weight, native
 	return w, values
 }
 
-// reference is Σ terms in float64, values[i] standing for the right operand of term i.
-func reference(f *fixture, dst native.Mat, add bool, terms []native.Term, left, values []native.Mat) native.Mat {
+// rounded is what a level multiplies with: v, or the nearest BF16 with ties to even.
+func rounded(level native.Level, v float64) float64 {
+	if !level.BF16() {
+		return v
+	}
+	b := math.Float32bits(float32(v))
+	return float64(math.Float32frombits((b + 0x7fff + b>>16&1) &^ 0xffff))
+}
+
+// reference is Σ terms in float64, values[i] standing for the right operand of
+// term i; operands are rounded as the level rounds them.
+func reference(f *fixture, level native.Level, dst native.Mat, add bool, terms []native.Term, left, values []native.Mat) native.Mat {
 	out := f.clone(dst)
 	for i := range dst.Rows {
 		sum := make([]float64, dst.Cols)
@@ -172,9 +177,9 @@ func reference(f *fixture, dst native.Mat, add bool, terms []native.Term, left, 
 				v := row(values[k], r)
 				for c := range v {
 					if t.Trans {
-						sum[r] += scale * float64(a[c]) * float64(v[c])
+						sum[r] += rounded(level, float64(a[c])) * rounded(level, scale*float64(v[c]))
 					} else {
-						sum[c] += scale * float64(a[r]) * float64(v[c])
+						sum[c] += rounded(level, float64(a[r])) * rounded(level, scale*float64(v[c]))
 					}
 				}
 			}
@@ -213,18 +218,18 @@ func TestGemmWeightTypes(t *testing.T) {
 				w, values := f.weight(ty.id, out, in)
 
 				x := f.mat(m, in, 3, 1)
-				packed := f.arena.Packed(m, in)
+				packed := c.Packed(&f.arena, m, in)
 				check(t, c.Pack(packed, x))
 				y := f.gapped(m, out, 5)
 				terms := []native.Term{{A: packed, B: w, Trans: true}}
 				check(t, c.Gemm(y, false, terms...))
-				near(t, "x·wᵀ", y, reference(f, y, false, terms, []native.Mat{x}, []native.Mat{values}), 2e-6)
+				near(t, "x·wᵀ", y, reference(f, level, y, false, terms, []native.Mat{x}, []native.Mat{values}), 2e-6)
 
 				dy := f.mat(m, out, 1, 1)
 				dx := f.gapped(m, in, 0)
 				terms = []native.Term{{A: dy, B: w}}
 				check(t, c.Gemm(dx, false, terms...))
-				near(t, "dy·w", dx, reference(f, dx, false, terms, []native.Mat{dy}, []native.Mat{values}), 2e-6)
+				near(t, "dy·w", dx, reference(f, level, dx, false, terms, []native.Mat{dy}, []native.Mat{values}), 2e-6)
 			})
 		}
 	})
@@ -242,7 +247,7 @@ func TestGemmShapes(t *testing.T) {
 				c := f.cpu(3, level)
 				x, u := f.mat(s.m, s.k, 2, 1), f.mat(s.m, s.r, 0, 1)
 				w, a := f.mat(s.n, s.k, 1, 1), f.mat(s.r, s.n, 4, 1)
-				packed := f.arena.Packed(s.m, s.k)
+				packed := c.Packed(&f.arena, s.m, s.k)
 				check(t, c.Pack(packed, x))
 				for _, left := range []native.Mat{x, packed} {
 					for _, add := range []bool{false, true} {
@@ -251,7 +256,7 @@ func TestGemmShapes(t *testing.T) {
 							{A: left, B: native.Float(w), Trans: true, Scale: 0.5},
 							{A: u, B: native.Float(a)},
 						}
-						want := reference(f, y, add, terms, []native.Mat{x, u}, []native.Mat{w, a})
+						want := reference(f, level, y, add, terms, []native.Mat{x, u}, []native.Mat{w, a})
 						check(t, c.Gemm(y, add, terms...))
 						near(t, "sum", y, want, 3e-6)
 					}
@@ -273,7 +278,7 @@ func TestGemmTN(t *testing.T) {
 				for j := range s.n {
 					var sum float64
 					for l := range s.t {
-						sum += float64(at(u, l, i)) * float64(at(x, l, j))
+						sum += rounded(level, float64(at(u, l, i))) * rounded(level, float64(at(x, l, j)))
 					}
 					set(want, i, j, float32(float64(at(g, i, j))+sum))
 					set(wantT, j, i, float32(float64(at(gt, j, i))+sum))
@@ -288,13 +293,15 @@ func TestGemmTN(t *testing.T) {
 }
 
 // The same bytes for any number of threads.
-func TestDeterministic(t *testing.T) {
+func TestDeterministic(t *testing.T) { levels(t, deterministic) }
+
+func deterministic(t *testing.T, level native.Level) {
 	f := newFixture(t)
 	x, w, dy := f.mat(201, 576, 0, 1), f.mat(333, 576, 0, 1), f.mat(201, 333, 0, 1)
 	att := f.attention(201, 4, 2, 32, []int{77, 1, 100})
 	var want []native.Mat
 	for threads := 1; threads <= 5; threads++ {
-		c := f.cpu(threads, native.Best)
+		c := f.cpu(threads, level)
 		y, dx, g := f.gapped(201, 333, 0), f.gapped(201, 576, 0), f.arena.Mat(333, 576)
 		clear(g.Slice())
 		check(t, c.Gemm(y, false, native.Term{A: x, B: native.Float(w), Trans: true}))

@@ -18,6 +18,7 @@ typedef struct {
 
 struct ck_pool {
     const ck_ops *  ops;
+    int             level;
     int             threads; // workers and the caller
     int             started; // workers
     pthread_t *     worker;
@@ -117,41 +118,13 @@ void ck_run(ck_pool * p, ck_chunk_fn fn, void * arg, int chunks) {
     pthread_mutex_unlock(&p->lock);
 }
 
-static const ck_ops * ops_of(int level) {
-    if (level == CK_LEVEL_BEST) {
-        level = ck_level_supported(CK_LEVEL_AVX2) ? CK_LEVEL_AVX2 : CK_LEVEL_NAIVE;
-    }
-    if (!ck_level_supported(level)) {
-        return NULL;
-    }
-#ifdef CK_X86
-    if (level == CK_LEVEL_AVX2) {
-        return &ck_avx2;
-    }
-#endif
-    return &ck_naive;
-}
-
-bool ck_level_supported(int level) {
-    if (level == CK_LEVEL_NAIVE) {
-        return true;
-    }
-#ifdef CK_X86
-    // __builtin_cpu_supports also asks whether the system saves the wide registers.
-    if (level == CK_LEVEL_AVX2) {
-        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
-    }
-#endif
-    return false;
-}
-
 int ck_pool_new(int threads, int level, ck_pool ** out) {
     *out = NULL;
     if (threads < 1) {
         return CK_SHAPE;
     }
-    const ck_ops * ops = ops_of(level);
-    if (ops == NULL) {
+    const ck_ops * ops = ck_level_ops(&level);
+    if (ops == NULL || !ck_level_supported(level)) {
         return CK_SHAPE;
     }
     ck_pool * p = calloc(1, sizeof *p);
@@ -159,6 +132,7 @@ int ck_pool_new(int threads, int level, ck_pool ** out) {
         return CK_NOMEM;
     }
     p->ops     = ops;
+    p->level   = level;
     p->threads = threads;
     p->worker  = calloc((size_t) threads, sizeof *p->worker);
     p->scratch = calloc((size_t) threads + 1, sizeof *p->scratch);
@@ -220,7 +194,7 @@ void ck_pool_free(ck_pool * p) {
 }
 
 int            ck_threads(const ck_pool * p) { return p->threads; }
-int            ck_pool_level(const ck_pool * p) { return p->ops->level; }
+int            ck_pool_level(const ck_pool * p) { return p->level; }
 const ck_ops * ck_pool_ops(const ck_pool * p) { return p->ops; }
 
 void * ck_scratch(ck_pool * p, int thread, size_t bytes) {

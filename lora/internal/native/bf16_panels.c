@@ -1,0 +1,332 @@
+// Panels of BF16, for vdpbf16ps and for AMX. A left panel is 32 rows of
+// pad(kl) values; a right one holds two steps of the inner dimension side by
+// side, out[(l/2)*32 + 2*j + l%2], as both instructions want them.
+#include "levels.h"
+
+#ifdef CK_X86
+#include <string.h>
+
+enum { KR = 32 };
+
+static inline int pad(int kl) { return (kl + KR - 1) / KR * KR; }
+
+// round32 rounds 32 floats.
+CK_BF16 static inline __m512i round32(__m512 lo, __m512 hi) { return (__m512i) _mm512_cvtne2ps_pbh(hi, lo); }
+
+// floats_to_bf16 writes n values times scale, then zeros to the next multiple of 32.
+static CK_BF16 void floats_to_bf16(uint16_t * out, const float * x, int n, float scale) {
+    __m512 s = _mm512_set1_ps(scale);
+    int    l = 0;
+    for (; l + 32 <= n; l += 32) {
+        _mm512_storeu_si512(out + l, round32(_mm512_mul_ps(s, _mm512_loadu_ps(x + l)), _mm512_mul_ps(s, _mm512_loadu_ps(x + l + 16))));
+    }
+    if (l < n) {
+        uint32_t  mask = ((uint32_t) 1 << (n - l)) - 1;
+        __m512    lo = _mm512_maskz_loadu_ps((__mmask16) mask, x + l), hi = _mm512_maskz_loadu_ps((__mmask16) (mask >> 16), x + l + 16);
+        _mm512_storeu_si512(out + l, round32(_mm512_mul_ps(s, lo), _mm512_mul_ps(s, hi)));
+    }
+}
+
+// row_to_bf16 writes values [k0,k0+n) of a row of b, then zeros to the next multiple of 32. tmp has room for n + 2·block floats.
+static CK_BF16 void row_to_bf16(uint16_t * out, const ck_right * b, const char * row, int64_t cols, int k0, int n, float * tmp) {
+    ck_to_bf16_fn direct = b->scale == 1 ? ck_to_bf16(b->type) : NULL;
+    int           block  = ck_block_size(b->type);
+    if (direct == NULL || k0 % block != 0 || n % block != 0) {
+        floats_to_bf16(out, ck_dequant(ck_avx2_to_float(b->type), b->type, row, cols, k0, n, tmp), n, b->scale);
+        return;
+    }
+    direct(row + (size_t) (k0 / block) * ck_block_bytes(b->type), out, n);
+    memset(out + n, 0, (size_t) (pad(n) - n) * sizeof *out);
+}
+
+static CK_BF16 void left(const ck_panels * p, void * out, const float * x, int64_t rs, int64_t cs, int rows, int kl) {
+    uint16_t * o  = out;
+    int        kp = pad(kl);
+    for (int i = 0; i < p->mr; i++, o += kp) {
+        if (i >= rows) {
+            memset(o, 0, (size_t) kp * sizeof *o);
+        } else if (cs == 1) {
+            floats_to_bf16(o, x + i * rs, kl, 1);
+        } else {
+            float line[KR];
+            for (int l = 0; l < kl; l += KR) {
+                int n = ck_min(KR, kl - l);
+                for (int d = 0; d < n; d++) {
+                    line[d] = x[i * rs + (l + d) * cs];
+                }
+                floats_to_bf16(o + l, line, n, 1);
+            }
+        }
+    }
+}
+
+// transpose16 transposes 16 x 16 pairs: rows of 32 values, ld apart, become 16 steps of a right panel.
+static inline CK_BF16 void transpose16(uint16_t * out, const uint16_t * x, int64_t ld) {
+    __m512i r[16], t[16];
+#pragma GCC unroll 16
+    for (int i = 0; i < 16; i++) {
+        r[i] = _mm512_loadu_si512(x + i * ld);
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < 16; i += 2) {
+        t[i]     = _mm512_unpacklo_epi32(r[i], r[i + 1]);
+        t[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < 16; i += 4) {
+        r[i]     = _mm512_unpacklo_epi64(t[i], t[i + 2]);
+        r[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
+        r[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
+        r[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
+    }
+    // r[4g+c] holds, in lane q, column 4q+c of rows 4g..4g+3.
+#pragma GCC unroll 4
+    for (int c = 0; c < 4; c++) {
+        __m512i a = _mm512_shuffle_i32x4(r[c], r[4 + c], 0x88), b = _mm512_shuffle_i32x4(r[c], r[4 + c], 0xDD);
+        __m512i d = _mm512_shuffle_i32x4(r[8 + c], r[12 + c], 0x88), e = _mm512_shuffle_i32x4(r[8 + c], r[12 + c], 0xDD);
+        _mm512_storeu_si512(out + 32 * c, _mm512_shuffle_i32x4(a, d, 0x88));
+        _mm512_storeu_si512(out + 32 * (4 + c), _mm512_shuffle_i32x4(b, e, 0x88));
+        _mm512_storeu_si512(out + 32 * (8 + c), _mm512_shuffle_i32x4(a, d, 0xDD));
+        _mm512_storeu_si512(out + 32 * (12 + c), _mm512_shuffle_i32x4(b, e, 0xDD));
+    }
+}
+
+static CK_BF16 void right_trans(const ck_panels * p, void * out, const ck_right * b, int64_t k, int j0, int cols, int k0, int kl, void * tmp) {
+    (void) p;
+    int        kp   = pad(kl);
+    uint16_t * rows = tmp; // [16, kp]
+    float *    f    = (float *) (rows + CK_NR * kp);
+    for (int r = 0; r < cols; r++) {
+        row_to_bf16(rows + r * kp, b, (const char *) b->data + (size_t) (j0 + r) * b->row_bytes, k, k0, kl, f);
+    }
+    memset(rows + cols * kp, 0, (size_t) ((CK_NR - cols) * kp) * sizeof *rows);
+    for (int l = 0; l < kp; l += 32) {
+        transpose16((uint16_t *) out + l * CK_NR, rows + l, kp);
+    }
+}
+
+static CK_BF16 void right(const ck_panels * p, void * out, const ck_right * b, int64_t n, int j0, int w, int k0, int kl, void * tmp) {
+    (void) p;
+    int        kp = pad(kl), wp = pad(w), panels = ck_ceil_div(w, CK_NR);
+    uint16_t * even = tmp, *odd = even + wp;
+    float *    f    = (float *) (odd + wp);
+    const __m512i lo = _mm512_set_epi16(47, 15, 46, 14, 45, 13, 44, 12, 43, 11, 42, 10, 41, 9, 40, 8, 39, 7, 38, 6, 37, 5, 36, 4, 35, 3, 34, 2, 33, 1, 32, 0);
+    const __m512i hi = _mm512_add_epi16(lo, _mm512_set1_epi16(16));
+    for (int l = 0; l < kp; l += 2) {
+        for (int half = 0; half < 2; half++) {
+            uint16_t * row = half == 0 ? even : odd;
+            if (l + half < kl) {
+                row_to_bf16(row, b, (const char *) b->data + (size_t) (k0 + l + half) * b->row_bytes, n, j0, w, f);
+            } else {
+                memset(row, 0, (size_t) wp * sizeof *row);
+            }
+        }
+        uint16_t * o = (uint16_t *) out + l * CK_NR;
+        for (int j = 0; j < panels; j += 2) {
+            __m512i e = _mm512_loadu_si512(even + j * CK_NR), d = _mm512_loadu_si512(odd + j * CK_NR);
+            _mm512_storeu_si512(o + (size_t) j * CK_NR * (size_t) kp, _mm512_permutex2var_epi16(e, lo, d));
+            if (j + 1 < panels) {
+                _mm512_storeu_si512(o + (size_t) (j + 1) * CK_NR * (size_t) kp, _mm512_permutex2var_epi16(e, hi, d));
+            }
+        }
+    }
+}
+
+// pairs reads two neighbouring values of a left row.
+CK_BF16 static inline __m512bh pairs(const uint16_t * a) {
+    uint32_t v;
+    memcpy(&v, a, sizeof v);
+    return (__m512bh) _mm512_set1_epi32((int) v);
+}
+
+enum { MR = 12 };
+
+// tile: c [rows,16·panels] = or += the product of MR rows a and the panels at b, kp apart.
+static inline __attribute__((always_inline)) CK_BF16 void tile(const int panels, const uint16_t * a, const uint16_t * b, int kp, float * c, int64_t ldc, bool add) {
+    __m512 s[MR][2];
+#pragma GCC unroll 12
+    for (int i = 0; i < MR; i++) {
+#pragma GCC unroll 2
+        for (int j = 0; j < panels; j++) {
+            s[i][j] = _mm512_setzero_ps();
+        }
+    }
+    for (int l = 0; l < kp; l += 2) {
+        __m512bh v[2];
+#pragma GCC unroll 2
+        for (int j = 0; j < panels; j++) {
+            v[j] = (__m512bh) _mm512_loadu_si512(b + j * CK_NR * kp + l * CK_NR);
+        }
+#pragma GCC unroll 12
+        for (int i = 0; i < MR; i++) {
+            __m512bh x = pairs(a + i * kp + l);
+#pragma GCC unroll 2
+            for (int j = 0; j < panels; j++) {
+                s[i][j] = _mm512_dpbf16_ps(s[i][j], x, v[j]);
+            }
+        }
+    }
+#pragma GCC unroll 12
+    for (int i = 0; i < MR; i++) {
+#pragma GCC unroll 2
+        for (int j = 0; j < panels; j++) {
+            float * out = c + i * ldc + j * CK_NR;
+            _mm512_storeu_ps(out, add ? _mm512_add_ps(s[i][j], _mm512_loadu_ps(out)) : s[i][j]);
+        }
+    }
+}
+
+static CK_BF16 void multiply(const ck_panels * p, float * c, int64_t ldc, const void * a, const void * b, int rows, int cols, int kl, bool add) {
+    _Alignas(64) float edge[MR * 2 * CK_NR];
+    (void) p;
+    int kp = pad(kl);
+    for (int j = 0; j < cols; j += 2 * CK_NR) {
+        const uint16_t * right = (const uint16_t *) b + (size_t) j * (size_t) kp;
+        bool             two   = cols - j > CK_NR;
+        int              w     = ck_min(two ? 2 * CK_NR : CK_NR, cols - j);
+        for (int i = 0; i < rows; i += MR) {
+            const uint16_t * left = (const uint16_t *) a + (size_t) i * (size_t) kp;
+            float *          out  = c + i * ldc + j;
+            bool             full = rows - i >= MR && w % CK_NR == 0;
+            float *          to   = full ? out : edge;
+            int64_t          ld   = full ? ldc : 2 * CK_NR;
+            if (two) {
+                tile(2, left, right, kp, to, ld, full && add);
+            } else {
+                tile(1, left, right, kp, to, ld, full && add);
+            }
+            if (!full) {
+                ck_add_edge(out, ldc, edge, ld, ck_min(MR, rows - i), w, add);
+            }
+        }
+    }
+}
+
+const ck_panels ck_bf16_panels = {
+    .mr           = MR,
+    .kr           = KR,
+    .k_max        = 512,
+    .bytes        = sizeof(uint16_t),
+    .cycles       = 1 / 56.0,
+    .left_cycles  = 0.2,
+    .right_cycles = 1.5,
+    .left         = left,
+    .right        = right,
+    .right_trans  = right_trans,
+    .multiply     = multiply,
+};
+
+// AMX: four tiles of 16 x 16 sums over two tiles of each operand.
+
+enum { AR = 32 };
+
+typedef struct {
+    uint8_t  palette, start, reserved[14];
+    uint16_t bytes[16];
+    uint8_t  rows[16];
+} tile_config;
+
+#define CK_AMX __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,amx-tile,amx-bf16")))
+
+static CK_AMX void configure(void) {
+    static const _Alignas(64) tile_config c = {.palette = 1, .bytes = {64, 64, 64, 64, 64, 64, 64, 64}, .rows = {16, 16, 16, 16, 16, 16, 16, 16}};
+    _tile_loadconfig(&c);
+}
+
+// tiles4: c [32,32] = 32 rows a times two panels at b.
+static inline __attribute__((always_inline)) CK_AMX void tiles4(const uint16_t * a, const uint16_t * b, int kp, float * c, int64_t ldc) {
+    const uint16_t *a1 = a + 16 * (size_t) kp, *b1 = b + CK_NR * (size_t) kp;
+    size_t          la = (size_t) kp * sizeof *a, lc = (size_t) ldc * sizeof *c;
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
+    for (int l = 0; l < kp; l += KR) {
+        _tile_loadd(4, a + l, la);
+        _tile_loadd(6, b + l * CK_NR, 64);
+        _tile_loadd(7, b1 + l * CK_NR, 64);
+        _tile_dpbf16ps(0, 4, 6);
+        _tile_dpbf16ps(1, 4, 7);
+        _tile_loadd(5, a1 + l, la);
+        _tile_dpbf16ps(2, 5, 6);
+        _tile_dpbf16ps(3, 5, 7);
+    }
+    _tile_stored(0, c, lc);
+    _tile_stored(1, c + 16, lc);
+    _tile_stored(2, c + 16 * ldc, lc);
+    _tile_stored(3, c + 16 * ldc + 16, lc);
+}
+
+// tiles2: c [32,16] = 32 rows a times one panel at b.
+static inline __attribute__((always_inline)) CK_AMX void tiles2(const uint16_t * a, const uint16_t * b, int kp, float * c, int64_t ldc) {
+    const uint16_t * a1 = a + 16 * (size_t) kp;
+    size_t           la = (size_t) kp * sizeof *a, lc = (size_t) ldc * sizeof *c;
+    _tile_zero(0);
+    _tile_zero(2);
+    for (int l = 0; l < kp; l += KR) {
+        _tile_loadd(6, b + l * CK_NR, 64);
+        _tile_loadd(4, a + l, la);
+        _tile_loadd(5, a1 + l, la);
+        _tile_dpbf16ps(0, 4, 6);
+        _tile_dpbf16ps(2, 5, 6);
+    }
+    _tile_stored(0, c, lc);
+    _tile_stored(2, c + 16 * ldc, lc);
+}
+
+// add_tiles: c [rows,cols] += the sums, 32 to a row.
+static CK_BF16 void add_tiles(float * c, int64_t ldc, const float * sums, int rows, int cols) {
+    uint32_t mask = (uint32_t) (((uint64_t) 1 << cols) - 1);
+    for (int i = 0; i < rows; i++, c += ldc, sums += 32) {
+        for (int j = 0; j < 2; j++) {
+            __mmask16 m = (__mmask16) (mask >> (16 * j));
+            _mm512_mask_storeu_ps(c + 16 * j, m, _mm512_add_ps(_mm512_load_ps(sums + 16 * j), _mm512_maskz_loadu_ps(m, c + 16 * j)));
+        }
+    }
+}
+
+static CK_AMX void amx_multiply(const ck_panels * p, float * c, int64_t ldc, const void * a, const void * b, int rows, int cols, int kl, bool add) {
+    _Alignas(64) float sums[AR * 2 * CK_NR];
+    (void) p;
+    int kp = pad(kl);
+    configure();
+    for (int j = 0; j < cols; j += 2 * CK_NR) {
+        const uint16_t * right = (const uint16_t *) b + (size_t) j * (size_t) kp;
+        bool             two   = cols - j > CK_NR;
+        int              w     = ck_min(two ? 2 * CK_NR : CK_NR, cols - j);
+        for (int i = 0; i < rows; i += AR) {
+            const uint16_t * left = (const uint16_t *) a + (size_t) i * (size_t) kp;
+            float *          out  = c + i * ldc + j;
+            bool             in   = rows - i >= AR && w % CK_NR == 0 && !add; // the tiles can be stored where they belong
+            float *          to   = in ? out : sums;
+            int64_t          ld   = in ? ldc : 2 * CK_NR;
+            if (two) {
+                tiles4(left, right, kp, to, ld);
+            } else {
+                tiles2(left, right, kp, to, ld);
+            }
+            if (add) {
+                add_tiles(out, ldc, sums, ck_min(AR, rows - i), w);
+            } else if (!in) {
+                ck_add_edge(out, ldc, sums, ld, ck_min(AR, rows - i), w, false);
+            }
+        }
+    }
+    _tile_release();
+}
+
+const ck_panels ck_amx_panels = {
+    .mr           = AR,
+    .kr           = KR,
+    .k_max        = 512,
+    .bytes        = sizeof(uint16_t),
+    .cycles       = 1 / 350.0,
+    .left_cycles  = 0.2,
+    .right_cycles = 1.5,
+    .left         = left,
+    .right        = right,
+    .right_trans  = right_trans,
+    .multiply     = amx_multiply,
+};
+
+#endif

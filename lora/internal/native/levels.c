@@ -1,0 +1,75 @@
+// The levels: which kernels each has, and which of them this CPU runs.
+#include "levels.h"
+
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define NAIVE_ROWS                                                                                                            \
+    .rmsnorm_row = ck_naive_rmsnorm_row, .rmsnorm_back_row = ck_naive_rmsnorm_back_row, .rope_row = ck_naive_rope_row,         \
+    .glu = ck_naive_glu, .glu_back = ck_naive_glu_back, .cross_entropy_row = ck_naive_cross_entropy_row,                       \
+    .add_row = ck_naive_add_row
+
+#ifdef CK_X86
+#define AVX2_ROWS                                                                                                             \
+    .rmsnorm_row = ck_avx2_rmsnorm_row, .rmsnorm_back_row = ck_avx2_rmsnorm_back_row, .rope_row = ck_naive_rope_row,           \
+    .glu = ck_avx2_glu, .glu_back = ck_avx2_glu_back, .cross_entropy_row = ck_avx2_cross_entropy_row,                          \
+    .add_row = ck_naive_add_row
+#endif
+
+static const ck_ops levels[CK_LEVELS] = {
+    [CK_LEVEL_NAIVE] = {NULL, NULL, NAIVE_ROWS},
+#ifdef CK_X86
+    [CK_LEVEL_AVX2]        = {&ck_avx2_panels, &ck_avx2_tiles, AVX2_ROWS},
+    [CK_LEVEL_AVX512]      = {&ck_avx512_panels, &ck_avx512_tiles, AVX2_ROWS},
+    [CK_LEVEL_AVX512_BF16] = {&ck_bf16_panels, &ck_avx512_tiles, AVX2_ROWS},
+    [CK_LEVEL_AMX]         = {&ck_amx_panels, &ck_avx512_tiles, AVX2_ROWS},
+#endif
+};
+
+const ck_ops * ck_level_ops(int * level) {
+    if (*level == CK_LEVEL_BEST || *level == CK_LEVEL_FLOAT) {
+        int l = *level == CK_LEVEL_FLOAT ? CK_LEVEL_AVX512 : CK_LEVELS - 1;
+        while (!ck_level_supported(l)) {
+            l--;
+        }
+        *level = l;
+    }
+    return *level >= 0 && *level < CK_LEVELS ? &levels[*level] : NULL;
+}
+
+#ifdef CK_X86
+// __builtin_cpu_supports also asks whether the system saves the wide registers.
+static bool avx512(void) {
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vbmi");
+}
+
+// amx asks Linux once for leave to use the tiles, which covers all threads of the process (Documentation/arch/x86/xstate.rst).
+static bool amx(void) {
+#if defined(__linux__)
+    enum { ARCH_REQ_XCOMP_PERM = 0x1023, XFEATURE_XTILEDATA = 18 };
+    return __builtin_cpu_supports("amx-tile") && __builtin_cpu_supports("amx-bf16") &&
+           syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0;
+#else
+    return false;
+#endif
+}
+#endif
+
+bool ck_level_supported(int level) {
+    switch (level) {
+    case CK_LEVEL_NAIVE:
+        return true;
+#ifdef CK_X86
+    case CK_LEVEL_AVX2:
+        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+    case CK_LEVEL_AVX512:
+        return ck_level_supported(CK_LEVEL_AVX2) && avx512();
+    case CK_LEVEL_AVX512_BF16:
+        return ck_level_supported(CK_LEVEL_AVX512) && __builtin_cpu_supports("avx512bf16");
+    case CK_LEVEL_AMX:
+        return ck_level_supported(CK_LEVEL_AVX512_BF16) && amx();
+#endif
+    }
+    return false;
+}

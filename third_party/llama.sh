@@ -29,13 +29,13 @@ source_dir() {
 
 locked llama
 src=$(source_dir)
-key=$(printf '%s\n' "$src" "$LLAMA_CPP_COMMIT" "$NATIVE_FLAGS" "$NATIVE_CFLAGS" "$(gcc -dumpfullversion)" | sha256sum | cut -c1-16)
+key=$(printf '%s\n' "$src" "$LLAMA_CPP_COMMIT" "$NATIVE_FLAGS" "$NATIVE_CFLAGS" "$(cat "$here/size.cmake")" "$(gcc -dumpfullversion)" | sha256sum | cut -c1-16)
 out="$cache/native-$key"
 if [ ! -f "$out/done" ] || [ -n "${LLAMA_CPP_DIR:-}" ]; then
     echo "building llama.cpp (about 5 minutes on 2 cores, once)" >&2
     build="$out/build"
     # shellcheck disable=SC2086
-    CFLAGS=$NATIVE_CFLAGS CXXFLAGS=$NATIVE_CFLAGS cmake -G Ninja -S "$src" -B "$build" $NATIVE_FLAGS >"$out.log" 2>&1 || { tail -20 "$out.log" >&2; die "cmake failed; see above"; }
+    CFLAGS=$NATIVE_CFLAGS CXXFLAGS=$NATIVE_CFLAGS cmake -G Ninja -S "$src" -B "$build" -DCMAKE_PROJECT_TOP_LEVEL_INCLUDES="$here/size.cmake" $NATIVE_FLAGS >"$out.log" 2>&1 || { tail -20 "$out.log" >&2; die "cmake failed; see above"; }
     cmake --build "$build" --target llama llama-common ggml -- -j "${JOBS:-$(nproc)}" >>"$out.log" 2>&1 ||
         { tail -30 "$out.log" >&2; die "the native build failed; see above"; }
     mkdir -p "$out/lib" "$out/include"

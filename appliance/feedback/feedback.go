@@ -267,7 +267,7 @@ func (s *Service) readBy(ctx context.Context, key, name string, raw []byte) ([]r
 	}
 	var rows []row
 	err := ingest.Read(bytes.NewReader(raw), name, ingest.Options{
-		QuestionColumn: key, AnswerColumn: "rating", Optional: []string{"correction", "comment"},
+		QuestionColumn: key, AnswerColumn: "rating", Optional: []string{"correction", "comment"}, FixedColumns: true,
 	}, func(rec ingest.Record) error {
 		if rec.Question == "" && rec.Answer == "" && rec.Extra["correction"] == "" {
 			return nil // an empty line of a spreadsheet

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -30,7 +31,8 @@ func TestMain(m *testing.M) {
 //	keep NAME PATTERN   sets a variable to what the pattern, or its group,
 //	                    matches in the last standard output
 //
-// They run one after the other: training takes all cores.
+// They run one after the other: training takes all cores. A script that leaves
+// a store behind ends with 'cloister check' on it, whether it says so or not.
 func TestScripts(t *testing.T) {
 	model := llamatest.Model(t)
 	tiny := filepath.Join(t.TempDir(), "tiny.gguf")
@@ -46,10 +48,24 @@ func TestScripts(t *testing.T) {
 			e.Setenv("TINY", tiny)
 			e.Setenv("CLOISTER_HOME", filepath.Join(e.WorkDir, "home"))
 			e.Setenv("XDG_DATA_HOME", filepath.Join(e.WorkDir, "data"))
+			e.Defer(func() { sound(t, e) })
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "await": await, "keep": keep},
 	})
+}
+
+// sound checks the store that a script left, after its programs have ended.
+func sound(t *testing.T, e *testscript.Env) {
+	home := e.Getenv("CLOISTER_HOME")
+	if _, err := os.Stat(filepath.Join(home, "store")); err != nil {
+		return
+	}
+	check := exec.Command("cloister", "check", "--home", home)
+	check.Env = e.Vars
+	if out, err := check.CombinedOutput(); err != nil {
+		t.Errorf("%s: the store is not sound at the end: %v\n%s", filepath.Base(e.WorkDir), err, out)
+	}
 }
 
 func exits(ts *testscript.TestScript, neg bool, args []string) {

@@ -148,6 +148,8 @@ func (r *resolver) complain(c columns, o Options) string {
 		hint = fmt.Sprintf(" --question %s --answer %s", shellWord(r.names[0]), shellWord(r.names[1]))
 	}
 	switch {
+	case len(lacking) > 0 && o.FixedColumns:
+		return r.missing(strings.Join(lacking, `" and no column "`), "")
 	case len(lacking) > 0:
 		return r.missing(strings.Join(lacking, `" and no column "`), "; use"+hint)
 	case o.SystemColumn != "" && c.system < 0:

@@ -119,6 +119,9 @@ type Options struct {
 	Extra []string
 	// Optional is as Extra, but what the file lacks is left out.
 	Optional []string
+	// FixedColumns means that the user cannot choose other columns, so that
+	// errors about missing ones advise no flags.
+	FixedColumns bool
 	// Encoding is "utf-8", "utf-16" (with byte order mark), "utf-16le",
 	// "utf-16be", "cp949" (also "euc-kr") or "windows-1252"; empty: by byte
 	// order mark, else UTF-8 if the text is valid UTF-8, else CP949.

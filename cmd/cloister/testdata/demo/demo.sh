@@ -58,7 +58,13 @@ names = [m["id"] for m in json.load(sys.stdin)]
 print([n for n in names if n.startswith("ft:") and ":ckpt-" not in n][-1])')
 
 title "6. Before anybody uses it: base and tuned side by side on the questions that were held out"
-cloister eval --model "$tuned" --baseline smollm2 --data clinic --keys "$data/clinic.keys.csv"
+cloister eval --model "$tuned" --baseline smollm2 --data clinic --keys "$data/clinic.keys.csv" | tee "$work/eval"
+python3 - "$work/eval" <<'PROMISE'
+import re, sys
+base, tuned = map(float, re.search(r"key facts.*?([\d.]+) %\s+([\d.]+) %", open(sys.argv[1]).read()).groups())
+if tuned < 60 or base > 20:
+    sys.exit(f"the demo promises key facts in at least 60 % of the held-out questions, where the base gives almost none; it was {tuned} % against {base} %")
+PROMISE
 
 title "7. Deployment: the gate reads that evaluation"
 cloister deploy "$tuned" --as frontdesk

@@ -18,6 +18,8 @@
                                 int act);                                                                                     \
     void  ck_##level##_cross_entropy_row(float * x, int n, int target, bool grad, float scale, double * loss, int32_t * hit);  \
     void  ck_##level##_add_row(float * out, const float * x, int n);                                                           \
+    void  ck_##level##_adamw(float * p, const float * g, float * m, float * v, int64_t n, const ck_adamw_step * s);            \
+    double ck_##level##_sum_squares(const float * x, int64_t n);                                                              \
     float ck_##level##_softmax_row(float * p, int n, float scale, float m0, float * sum);                                      \
     void  ck_##level##_score_back_row(float * p, float * dp, int n, float scale, float lse, float delta);
 CK_SIMD_ROWS(avx2)

@@ -18,6 +18,7 @@
 #define V_SUB(a, b)              _mm512_sub_ps(a, b)
 #define V_MUL(a, b)              _mm512_mul_ps(a, b)
 #define V_DIV(a, b)              _mm512_div_ps(a, b)
+#define V_SQRT(v)                _mm512_sqrt_ps(v)
 #define V_MAX(a, b)              _mm512_max_ps(a, b)
 #define V_MIN(a, b)              _mm512_min_ps(a, b)
 #define V_FMA(a, b, c)           _mm512_fmadd_ps(a, b, c)
@@ -51,6 +52,7 @@ static inline SIMD void keep(float * p, int64_t n, V v) { _mm512_mask_storeu_ps(
 #define V_SUB(a, b)              _mm256_sub_ps(a, b)
 #define V_MUL(a, b)              _mm256_mul_ps(a, b)
 #define V_DIV(a, b)              _mm256_div_ps(a, b)
+#define V_SQRT(v)                _mm256_sqrt_ps(v)
 #define V_MAX(a, b)              _mm256_max_ps(a, b)
 #define V_MIN(a, b)              _mm256_min_ps(a, b)
 #define V_FMA(a, b, c)           _mm256_fmadd_ps(a, b, c)
@@ -129,10 +131,10 @@ INLINE void put(float * p, int64_t n, V v) {
 
 enum { SUM_BLOCK = 512 }; // values that are summed in float before the sum goes into a double
 
-static SIMD double sum_products(const float * a, const float * b, const float * c, int n) {
+static SIMD double sum_products(const float * a, const float * b, const float * c, int64_t n) {
     double total = 0;
-    for (int j = 0; j < n;) {
-        int end = ck_min(n, j + SUM_BLOCK);
+    for (int64_t j = 0; j < n;) {
+        int64_t end = n - j < SUM_BLOCK ? n : j + SUM_BLOCK;
         V s = V_SET(0);
         for (; j < end; j += LANES) {
             V x = V_MUL(get(a + j, n - j, 0), get(b + j, n - j, 0));
@@ -280,5 +282,20 @@ SIMD void NAME(rope_row)(float * x, const float * table, int heads, int dim, int
 SIMD void NAME(add_row)(float * out, const float * x, int n) {
     for (int j = 0; j < n; j += LANES) {
         put(out + j, n - j, V_ADD(get(out + j, n - j, 0), get(x + j, n - j, 0)));
+    }
+}
+
+double NAME(sum_squares)(const float * x, int64_t n) { return sum_products(x, x, NULL, n); }
+
+SIMD void NAME(adamw)(float * p, const float * g, float * m, float * v, int64_t n, const ck_adamw_step * s) {
+    const V b1 = V_SET(s->beta1), b2 = V_SET(s->beta2), c1 = V_SET(1 - s->beta1), c2 = V_SET(1 - s->beta2);
+    for (int64_t j = 0; j < n; j += LANES) {
+        int64_t l = n - j;
+        V d = V_MUL(get(g + j, l, 0), V_SET(s->factor));
+        V a = V_FMA(b1, get(m + j, l, 0), V_MUL(c1, d)), b = V_FMA(b2, get(v + j, l, 0), V_MUL(c2, V_MUL(d, d)));
+        put(m + j, l, a);
+        put(v + j, l, b);
+        V by = V_DIV(V_MUL(V_SET(s->rate), a), V_FMA(V_SQRT(b), V_SET(s->root), V_SET(s->epsilon)));
+        put(p + j, l, V_SUB(V_MUL(get(p + j, l, 0), V_SET(s->keep)), by));
     }
 }

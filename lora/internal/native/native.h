@@ -139,6 +139,9 @@ typedef struct {
 void   ck_adamw(float * p, const float * g, float * m, float * v, int64_t n, const ck_adamw_step * s);
 double ck_sum_squares(const float * x, int64_t n);
 
+// ck_ggml_gemm is ggml's own c [m,n] = x [m,k]·wᵀ, w [n,k] of a ggml type, no gaps anywhere: for comparison.
+int ck_ggml_gemm(int threads, float * c, const float * x, int m, const void * w, int type, int n, int k);
+
 // ck_quantize makes ggml quantise rows of n values (for tests). ck_row_bytes is the size of one such row, 0 if it cannot be.
 size_t ck_row_bytes(int type, int64_t n);
 size_t ck_quantize(int type, const float * src, void * dst, int64_t rows, int64_t n);

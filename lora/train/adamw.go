@@ -1,8 +1,13 @@
 package train
 
 import (
+	"errors"
 	"math"
+	"runtime"
+	"sync"
+	"sync/atomic"
 
+	"cloister/lora/internal/native"
 	"cloister/lora/model"
 )
 
@@ -15,16 +20,17 @@ const (
 
 // adamW is the optimiser (Loshchilov and Hutter, arXiv:1711.05101): Adam with
 // bias correction and a weight decay that the moments do not see. Its moments
-// are float32, its arithmetic float64.
+// are float32.
 type adamW struct {
-	params []*model.Param
-	m, v   [][]float32 // first and second moments, shaped as the params
-	t      int         // updates made
-	decay  float64
+	params  []*model.Param
+	threads int
+	m, v    [][]float32 // first and second moments, shaped as the params
+	t       int         // updates made
+	decay   float64
 }
 
-func newAdamW(params []*model.Param, decay float64) *adamW {
-	return &adamW{params: params, m: like(params), v: like(params), decay: decay}
+func newAdamW(params []*model.Param, decay float64, threads int) *adamW {
+	return &adamW{params: params, threads: threads, m: like(params), v: like(params), decay: decay}
 }
 
 // like makes zeros in the shapes of the params.
@@ -38,12 +44,12 @@ func like(params []*model.Param) [][]float32 {
 
 // norm is the Euclidean norm of all gradients together; not finite if one of
 // them is not.
-func norm(params []*model.Param) float64 {
+func norm(params []*model.Param, threads int) float64 {
+	parts := make([]float64, len(params))
+	each(len(params), threads, func(i int) { parts[i] = native.SumSquares(params[i].Grad) })
 	sum := 0.0
-	for _, p := range params {
-		for _, g := range p.Grad {
-			sum += float64(g) * float64(g)
-		}
+	for _, v := range parts {
+		sum += v
 	}
 	return math.Sqrt(sum)
 }
@@ -52,21 +58,31 @@ func norm(params []*model.Param) float64 {
 // torch.nn.utils.clip_grad_norm_ has it.
 func clip(norm, limit float64) float64 { return min(1, limit/(norm+1e-6)) }
 
-// update makes one step with the gradients times factor:
-//
-//	m = β₁m + (1-β₁)g    v = β₂v + (1-β₂)g²
-//	p = p·(1 - lr·decay) - lr·(m/(1-β₁ᵗ)) / (√(v/(1-β₂ᵗ)) + ε)
-func (o *adamW) update(lr, factor float64) {
+// update makes one step with the gradients times factor; see native.AdamW.
+func (o *adamW) update(lr, factor float64) error {
 	o.t++
-	c1, c2 := 1-math.Pow(beta1, float64(o.t)), 1-math.Pow(beta2, float64(o.t))
-	for i, p := range o.params {
-		m, v := o.m[i], o.v[i]
-		for j, grad := range p.Grad {
-			g := float64(grad) * factor
-			m1 := beta1*float64(m[j]) + (1-beta1)*g
-			v1 := beta2*float64(v[j]) + (1-beta2)*g*g
-			m[j], v[j] = float32(m1), float32(v1)
-			p.Data[j] = float32(float64(p.Data[j])*(1-lr*o.decay) - lr*(m1/c1)/(math.Sqrt(v1/c2)+epsilon))
-		}
+	step := native.AdamW{Step: o.t, Rate: lr, Beta1: beta1, Beta2: beta2, Epsilon: epsilon, Decay: o.decay, Factor: factor}
+	errs := make([]error, len(o.params))
+	each(len(o.params), o.threads, func(i int) {
+		p := o.params[i]
+		errs[i] = step.Update(p.Data, p.Grad, o.m[i], o.v[i])
+	})
+	return errors.Join(errs...)
+}
+
+// each calls f(0) to f(n-1) on that many threads; 0 means one for each core.
+func each(n, threads int, f func(i int)) {
+	if threads <= 0 {
+		threads = runtime.NumCPU()
 	}
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range min(n, threads) {
+		wg.Go(func() {
+			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+				f(i)
+			}
+		})
+	}
+	wg.Wait()
 }

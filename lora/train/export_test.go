@@ -37,11 +37,11 @@ var LearningRate = learningRate
 // AdamW makes one update of each gradient in turn and returns the param after it.
 func AdamW(start float32, grads []float32, lr, decay, limit float64) []float32 {
 	p := &model.Param{Data: []float32{start}, Grad: make([]float32, 1)}
-	o := newAdamW([]*model.Param{p}, decay)
+	o := newAdamW([]*model.Param{p}, decay, 1)
 	var out []float32
 	for _, g := range grads {
 		p.Grad[0] = g
-		o.update(lr, clip(norm(o.params), limit))
+		o.update(lr, clip(norm(o.params, 1), limit))
 		out = append(out, p.Data[0])
 	}
 	return out

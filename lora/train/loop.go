@@ -77,7 +77,7 @@ func (j *job) step(ctx context.Context, numbers []int) error {
 // update applies the gradients of a step, tells of it and looks for divergence.
 func (j *job) update(sum model.Loss, tokens int) error {
 	s := &j.state
-	loss, norm := sum.Sum/float64(max(1, sum.Tokens)), norm(j.m.Params())
+	loss, norm := sum.Sum/float64(max(1, sum.Tokens)), norm(j.m.Params(), j.req.Threads)
 	rate := learningRate(j.h.Schedule, j.h.LearningRate, s.Step, max(0, j.h.WarmupSteps), j.total)
 	s.Step++
 	s.Tokens += int64(tokens)
@@ -85,7 +85,9 @@ func (j *job) update(sum model.Loss, tokens int) error {
 		return j.skip()
 	}
 	s.SkippedInARow = 0
-	j.opt.update(rate, clip(norm, j.h.MaxGradNorm))
+	if err := j.opt.update(rate, clip(norm, j.h.MaxGradNorm)); err != nil {
+		return err
+	}
 	s.Updates = j.opt.t
 	s.LossSum, s.Targets, s.Correct = s.LossSum+sum.Sum, s.Targets+sum.Tokens, s.Correct+sum.Correct
 	j.clock.step(tokens)

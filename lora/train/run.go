@@ -134,7 +134,7 @@ type job struct {
 
 func newJob(req Request, p *prepared, m trainable, emit func(Event)) *job {
 	j := &job{req: req, p: p, h: p.h, m: m, emit: emit, clock: newClock()}
-	j.opt = newAdamW(m.Params(), p.h.WeightDecay)
+	j.opt = newAdamW(m.Params(), p.h.WeightDecay, req.Threads)
 	j.valid = data.Pack(p.valid, p.rowLen)
 	j.perEpoch = stepsPerEpoch(len(p.train), p.h.BatchSize)
 	j.total = j.perEpoch * p.h.Epochs

@@ -25,11 +25,12 @@ func TestSchedule(t *testing.T) {
 	}
 }
 
-// The values were computed from the paper's formulas in Python's float64.
+// The values were computed from the paper's formulas in Python's float64; the
+// kernel computes in float32, as PyTorch does.
 func TestAdamW(t *testing.T) {
 	got := train.AdamW(0.5, []float32{0.3, -0.2, 0.05, 4}, 0.01, 0.1, 1)
 	for i, want := range []float64{0.489500000, 0.487565295, 0.485092982, 0.478590836} {
-		if math.Abs(float64(got[i])-want) > 1e-7 {
+		if math.Abs(float64(got[i])-want) > 2e-7 {
 			t.Errorf("after update %d: %.9f, want %.9f", i+1, got[i], want)
 		}
 	}

@@ -9,7 +9,7 @@
 // The numbers of ggml_type.
 enum { F16 = 1, Q4_0 = 2, Q4_1 = 3, Q6_K = 14 };
 
-CK_INLINE float half_at(const uint8_t * p) {
+static inline __attribute__((always_inline)) CK_AVX2 float half_at(const uint8_t * p) {
     uint16_t h;
     memcpy(&h, p, sizeof h);
     return _cvtsh_ss(h);
@@ -27,14 +27,14 @@ static CK_AVX2 void f16(const void * x, float * y, int64_t n) {
 }
 
 // store16 writes d·q + m for 16 unsigned or signed bytes q.
-CK_INLINE void store16(float * y, __m128i q, __m256 d, __m256 m) {
+static inline __attribute__((always_inline)) CK_AVX2 void store16(float * y, __m128i q, __m256 d, __m256 m) {
     __m256 lo = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(q)), hi = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_srli_si128(q, 8)));
     _mm256_storeu_ps(y, _mm256_fmadd_ps(lo, d, m));
     _mm256_storeu_ps(y + 8, _mm256_fmadd_ps(hi, d, m));
 }
 
 // nibbles writes the 32 values of a block from its 16 bytes: low halves first.
-CK_INLINE void nibbles(float * y, const uint8_t * qs, int offset, float d, float m) {
+static inline __attribute__((always_inline)) CK_AVX2 void nibbles(float * y, const uint8_t * qs, int offset, float d, float m) {
     const __m128i low = _mm_set1_epi8(15), off = _mm_set1_epi8((char) offset);
     __m128i       q   = _mm_loadu_si128((const __m128i *) qs);
     __m256        vd = _mm256_set1_ps(d), vm = _mm256_set1_ps(m);

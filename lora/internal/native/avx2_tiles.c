@@ -1,7 +1,7 @@
 // AVX2 + FMA: micro-kernels and packing. A tile of 6 x 16 takes 12 of the 16
 // vector registers; 24 fused multiply-adds of 128 bits for 2 loads and 6
 // broadcasts reach 98 % of the peak of Zen 1 with operands in the caches.
-#include "avx2.h"
+#include "levels.h"
 
 #ifdef CK_X86
 
@@ -127,48 +127,6 @@ static CK_AVX2 void pack_left(float * out, const float * x, int64_t ld, int k) {
         for (int i = 0; i < MR; i++) {
             out[l * MR + i] = x[i * ld + l];
         }
-    }
-}
-
-CK_AVX2 float ck_avx2_softmax_row(float * p, int n, float scale, float m0, float * sum) {
-    __m256 vs = _mm256_set1_ps(scale), vm = _mm256_set1_ps(m0);
-    float  m = m0, total = 0;
-    int    j = 0;
-    for (; j + 8 <= n; j += 8) {
-        vm = _mm256_max_ps(vm, _mm256_mul_ps(_mm256_loadu_ps(p + j), vs));
-    }
-    m = ck_max8(vm);
-    for (; j < n; j++) {
-        m = scale * p[j] > m ? scale * p[j] : m;
-    }
-    vm         = _mm256_set1_ps(m);
-    __m256 acc = _mm256_setzero_ps();
-    for (j = 0; j + 8 <= n; j += 8) {
-        __m256 e = ck_exp8(_mm256_sub_ps(_mm256_mul_ps(_mm256_loadu_ps(p + j), vs), vm));
-        _mm256_storeu_ps(p + j, e);
-        acc = _mm256_add_ps(acc, e);
-    }
-    total = ck_sum8(acc);
-    for (; j < n; j++) {
-        p[j] = ck_exp1(scale * p[j] - m);
-        total += p[j];
-    }
-    *sum = total;
-    return m;
-}
-
-CK_AVX2 void ck_avx2_score_back_row(float * p, float * dp, int n, float scale, float lse, float delta) {
-    __m256 vs = _mm256_set1_ps(scale), vl = _mm256_set1_ps(lse), vd = _mm256_set1_ps(delta);
-    int    j = 0;
-    for (; j + 8 <= n; j += 8) {
-        __m256 e = ck_exp8(_mm256_sub_ps(_mm256_mul_ps(_mm256_loadu_ps(p + j), vs), vl));
-        _mm256_storeu_ps(p + j, e);
-        __m256 d = _mm256_sub_ps(_mm256_loadu_ps(dp + j), vd);
-        _mm256_storeu_ps(dp + j, _mm256_mul_ps(_mm256_mul_ps(e, vs), d));
-    }
-    for (; j < n; j++) {
-        p[j]  = ck_exp1(scale * p[j] - lse);
-        dp[j] = scale * p[j] * (dp[j] - delta);
     }
 }
 

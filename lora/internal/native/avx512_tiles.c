@@ -69,8 +69,8 @@ const ck_tiles ck_avx512_tiles = {
     .copy16         = ck_avx2_copy16,
     .to_float       = ck_avx2_to_float,
     .pack_left      = pack_left,
-    .softmax_row    = ck_avx2_softmax_row,
-    .score_back_row = ck_avx2_score_back_row,
+    .softmax_row    = ck_avx512_softmax_row,
+    .score_back_row = ck_avx512_score_back_row,
 };
 
 const ck_panels ck_avx512_panels = {

@@ -105,29 +105,57 @@ static CK_BF16 void right_trans(const ck_panels * p, void * out, const ck_right 
     }
 }
 
+// interleave writes step l of two panels, kp values of 16 columns apart, from 32 columns of two rows.
+static inline CK_BF16 void interleave(uint16_t * out, int64_t panel, bool two, __m512i even, __m512i odd) {
+    const __m512i lo = _mm512_set_epi16(47, 15, 46, 14, 45, 13, 44, 12, 43, 11, 42, 10, 41, 9, 40, 8, 39, 7, 38, 6, 37, 5, 36, 4, 35, 3, 34, 2, 33, 1, 32, 0);
+    _mm512_storeu_si512(out, _mm512_permutex2var_epi16(even, lo, odd));
+    if (two) {
+        _mm512_storeu_si512(out + panel, _mm512_permutex2var_epi16(even, _mm512_add_epi16(lo, _mm512_set1_epi16(16)), odd));
+    }
+}
+
+// load32 reads and rounds n floats, at most 32 of them.
+static inline CK_BF16 __m512i load32(const float * x, int n, __m512 scale) {
+    uint32_t mask = n >= 32 ? 0xffffffff : ((uint32_t) 1 << n) - 1;
+    return round32(_mm512_mul_ps(scale, _mm512_maskz_loadu_ps((__mmask16) mask, x)),
+                   _mm512_mul_ps(scale, _mm512_maskz_loadu_ps((__mmask16) (mask >> 16), x + 16)));
+}
+
+// right_floats is right for rows of float.
+static CK_BF16 void right_floats(uint16_t * out, const float * x, int64_t ld, int w, int kl, float scale) {
+    int     kp    = pad(kl);
+    int64_t panel = (int64_t) CK_NR * kp;
+    __m512  s     = _mm512_set1_ps(scale);
+    for (int l = 0; l < kp; l += 2) {
+        for (int j = 0; j < w; j += 32) {
+            __m512i even = l < kl ? load32(x + l * ld + j, w - j, s) : _mm512_setzero_si512();
+            __m512i odd  = l + 1 < kl ? load32(x + (l + 1) * ld + j, w - j, s) : _mm512_setzero_si512();
+            interleave(out + l * CK_NR + j / CK_NR * panel, panel, w - j > CK_NR, even, odd);
+        }
+    }
+}
+
 static CK_BF16 void right(const ck_panels * p, void * out, const ck_right * b, int64_t n, int j0, int w, int k0, int kl, void * tmp) {
     (void) p;
-    int        kp = pad(kl), wp = pad(w), panels = ck_ceil_div(w, CK_NR);
-    uint16_t * even = tmp, *odd = even + wp;
-    float *    f    = (float *) (odd + wp);
-    const __m512i lo = _mm512_set_epi16(47, 15, 46, 14, 45, 13, 44, 12, 43, 11, 42, 10, 41, 9, 40, 8, 39, 7, 38, 6, 37, 5, 36, 4, 35, 3, 34, 2, 33, 1, 32, 0);
-    const __m512i hi = _mm512_add_epi16(lo, _mm512_set1_epi16(16));
+    const char * data = (const char *) b->data + (size_t) k0 * b->row_bytes;
+    if (b->type == CK_F32) {
+        right_floats(out, (const float *) data + j0, (int64_t) (b->row_bytes / sizeof(float)), w, kl, b->scale);
+        return;
+    }
+    int        kp = pad(kl), wp = pad(w);
+    uint16_t * rows[2] = {tmp, (uint16_t *) tmp + wp};
+    float *    f       = (float *) (rows[1] + wp);
+    int64_t    panel   = (int64_t) CK_NR * kp;
     for (int l = 0; l < kp; l += 2) {
         for (int half = 0; half < 2; half++) {
-            uint16_t * row = half == 0 ? even : odd;
             if (l + half < kl) {
-                row_to_bf16(row, b, (const char *) b->data + (size_t) (k0 + l + half) * b->row_bytes, n, j0, w, f);
+                row_to_bf16(rows[half], b, data + (size_t) (l + half) * b->row_bytes, n, j0, w, f);
             } else {
-                memset(row, 0, (size_t) wp * sizeof *row);
+                memset(rows[half], 0, (size_t) wp * sizeof *rows[half]);
             }
         }
-        uint16_t * o = (uint16_t *) out + l * CK_NR;
-        for (int j = 0; j < panels; j += 2) {
-            __m512i e = _mm512_loadu_si512(even + j * CK_NR), d = _mm512_loadu_si512(odd + j * CK_NR);
-            _mm512_storeu_si512(o + (size_t) j * CK_NR * (size_t) kp, _mm512_permutex2var_epi16(e, lo, d));
-            if (j + 1 < panels) {
-                _mm512_storeu_si512(o + (size_t) (j + 1) * CK_NR * (size_t) kp, _mm512_permutex2var_epi16(e, hi, d));
-            }
+        for (int j = 0; j < w; j += 32) {
+            interleave((uint16_t *) out + l * CK_NR + j / CK_NR * panel, panel, w - j > CK_NR, _mm512_loadu_si512(rows[0] + j), _mm512_loadu_si512(rows[1] + j));
         }
     }
 }
@@ -205,7 +233,7 @@ static CK_BF16 void multiply(const ck_panels * p, float * c, int64_t ldc, const 
 const ck_panels ck_bf16_panels = {
     .mr           = MR,
     .kr           = KR,
-    .k_max        = 512,
+    .k_max        = 640,
     .bytes        = sizeof(uint16_t),
     .cycles       = 1 / 56.0,
     .left_cycles  = 0.2,
@@ -318,7 +346,7 @@ static CK_AMX void amx_multiply(const ck_panels * p, float * c, int64_t ldc, con
 const ck_panels ck_amx_panels = {
     .mr           = AR,
     .kr           = KR,
-    .k_max        = 512,
+    .k_max        = 640,
     .bytes        = sizeof(uint16_t),
     .cycles       = 1 / 350.0,
     .left_cycles  = 0.2,

@@ -242,3 +242,14 @@ int ck_glu_back(ck_pool * p, float * d_gate, float * d_up, const float * d, cons
     glu_job j = {.out = d_gate, .out2 = d_up, .d = d, .gate = gate, .up = up, .count = count, .act = act};
     return run_glu(p, &j);
 }
+
+static const ck_ops * float_ops(void) {
+    int level = CK_LEVEL_FLOAT;
+    return ck_level_ops(&level);
+}
+
+void ck_adamw(float * p, const float * g, float * m, float * v, int64_t n, const ck_adamw_step * s) {
+    float_ops()->adamw(p, g, m, v, n, s);
+}
+
+double ck_sum_squares(const float * x, int64_t n) { return float_ops()->sum_squares(x, n); }

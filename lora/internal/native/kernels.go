@@ -97,6 +97,16 @@ func (c *CPU) Gemm(dst Mat, add bool, terms ...Term) error {
 	return status(C.ck_gemm(c.p, dst.f(), dst.ld(), C.int(dst.Rows), C.int(dst.Cols), &list[0], C.int(len(terms)), C.bool(add)))
 }
 
+// GGMLGemm is ck_ggml_gemm, ggml's own dst = x·wᵀ, for comparison: it rounds x
+// to 8 bits where w is quantised. No operand has gaps.
+func GGMLGemm(threads int, dst, x Mat, w Weight) error {
+	ok := dst.is(x.Rows, w.Rows) && x.Cols == w.Cols && dst.Stride == dst.Cols && x.Stride == x.Cols && w.RowBytes == RowBytes(w.Type, w.Cols)
+	if err := need(ok, "ggml_gemm"); err != nil {
+		return err
+	}
+	return status(C.ck_ggml_gemm(C.int(threads), dst.f(), x.f(), C.int(x.Rows), w.Data, C.int(w.Type), C.int(w.Rows), C.int(w.Cols)))
+}
+
 // GemmTN is ck_gemm_tn: g += uᵀ·x, or g += xᵀ·u with trans.
 func (c *CPU) GemmTN(g, u, x Mat, trans bool) error {
 	rows, cols, gs, gt := u.Cols, x.Cols, g.Stride, 1

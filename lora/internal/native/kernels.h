@@ -101,6 +101,8 @@ struct ck_ops {
     void (*glu_back)(float * d_gate, float * d_up, const float * d, const float * gate, const float * up, int64_t count, int act);
     void (*cross_entropy_row)(float * x, int n, int target, bool grad, float scale, double * loss, int32_t * correct);
     void (*add_row)(float * out, const float * x, int n);
+    void (*adamw)(float * p, const float * g, float * m, float * v, int64_t n, const ck_adamw_step * s);
+    double (*sum_squares)(const float * x, int64_t n);
 };
 
 // ck_level_ops is the table of a level, NULL for one that is unknown; *level becomes the one that BEST or FLOAT stands for.
@@ -137,6 +139,8 @@ void   ck_naive_glu(float *, const float *, const float *, int64_t, int);
 void   ck_naive_glu_back(float *, float *, const float *, const float *, const float *, int64_t, int);
 void   ck_naive_cross_entropy_row(float *, int, int, bool, float, double *, int32_t *);
 void   ck_naive_add_row(float *, const float *, int);
+void   ck_naive_adamw(float *, const float *, float *, float *, int64_t, const ck_adamw_step *);
+double ck_naive_sum_squares(const float *, int64_t);
 
 // ck_add_edge copies or adds to c the part of a tile that c has.
 void ck_add_edge(float * c, int64_t ldc, const float * tile, int64_t ld, int rows, int cols, bool add);

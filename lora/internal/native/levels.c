@@ -4,25 +4,19 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define NAIVE_ROWS                                                                                                            \
-    .rmsnorm_row = ck_naive_rmsnorm_row, .rmsnorm_back_row = ck_naive_rmsnorm_back_row, .rope_row = ck_naive_rope_row,         \
-    .glu = ck_naive_glu, .glu_back = ck_naive_glu_back, .cross_entropy_row = ck_naive_cross_entropy_row,                       \
-    .add_row = ck_naive_add_row
-
-#ifdef CK_X86
-#define AVX2_ROWS                                                                                                             \
-    .rmsnorm_row = ck_avx2_rmsnorm_row, .rmsnorm_back_row = ck_avx2_rmsnorm_back_row, .rope_row = ck_naive_rope_row,           \
-    .glu = ck_avx2_glu, .glu_back = ck_avx2_glu_back, .cross_entropy_row = ck_avx2_cross_entropy_row,                          \
-    .add_row = ck_naive_add_row
-#endif
+#define ROWS(level)                                                                                                           \
+    .rmsnorm_row = ck_##level##_rmsnorm_row, .rmsnorm_back_row = ck_##level##_rmsnorm_back_row,                                \
+    .rope_row = ck_##level##_rope_row, .glu = ck_##level##_glu, .glu_back = ck_##level##_glu_back,                             \
+    .cross_entropy_row = ck_##level##_cross_entropy_row, .add_row = ck_##level##_add_row,                              \
+    .adamw = ck_##level##_adamw, .sum_squares = ck_##level##_sum_squares
 
 static const ck_ops levels[CK_LEVELS] = {
-    [CK_LEVEL_NAIVE] = {NULL, NULL, NAIVE_ROWS},
+    [CK_LEVEL_NAIVE] = {NULL, NULL, ROWS(naive)},
 #ifdef CK_X86
-    [CK_LEVEL_AVX2]        = {&ck_avx2_panels, &ck_avx2_tiles, AVX2_ROWS},
-    [CK_LEVEL_AVX512]      = {&ck_avx512_panels, &ck_avx512_tiles, AVX2_ROWS},
-    [CK_LEVEL_AVX512_BF16] = {&ck_bf16_panels, &ck_avx512_tiles, AVX2_ROWS},
-    [CK_LEVEL_AMX]         = {&ck_amx_panels, &ck_avx512_tiles, AVX2_ROWS},
+    [CK_LEVEL_AVX2]        = {&ck_avx2_panels, &ck_avx2_tiles, ROWS(avx2)},
+    [CK_LEVEL_AVX512]      = {&ck_avx512_panels, &ck_avx512_tiles, ROWS(avx512)},
+    [CK_LEVEL_AVX512_BF16] = {&ck_bf16_panels, &ck_avx512_tiles, ROWS(avx512)},
+    [CK_LEVEL_AMX]         = {&ck_amx_panels, &ck_avx512_tiles, ROWS(avx512)},
 #endif
 };
 

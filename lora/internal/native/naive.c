@@ -200,3 +200,22 @@ void ck_naive_add_row(float * out, const float * x, int n) {
         out[j] += x[j];
     }
 }
+
+// m = β₁m + (1-β₁)g, v = β₂v + (1-β₂)g², p = p·keep - rate·m / (√v·root + ε), where g is factor times the gradient.
+void ck_naive_adamw(float * p, const float * g, float * m, float * v, int64_t n, const ck_adamw_step * s) {
+    for (int64_t i = 0; i < n; i++) {
+        double d = (double) g[i] * s->factor;
+        double a = s->beta1 * (double) m[i] + (1 - (double) s->beta1) * d, b = s->beta2 * (double) v[i] + (1 - (double) s->beta2) * d * d;
+        m[i] = (float) a;
+        v[i] = (float) b;
+        p[i] = (float) (p[i] * (double) s->keep - s->rate * a / (sqrt(b) * s->root + s->epsilon));
+    }
+}
+
+double ck_naive_sum_squares(const float * x, int64_t n) {
+    double s = 0;
+    for (int64_t i = 0; i < n; i++) {
+        s += (double) x[i] * x[i];
+    }
+    return s;
+}

@@ -12,7 +12,7 @@ package native
 
 /*
 #cgo CFLAGS: -std=gnu11 -O3 -Wall -Wextra -I${SRCDIR}/../../../third_party/native/include
-#cgo LDFLAGS: -L${SRCDIR}/../../../third_party/native/lib -lggml-base -lstdc++ -lm -lpthread
+#cgo LDFLAGS: -L${SRCDIR}/../../../third_party/native/lib -Wl,--start-group -lggml -lggml-cpu -lggml-base -Wl,--end-group -lstdc++ -lm -lpthread
 #include "native.h"
 */
 import "C"

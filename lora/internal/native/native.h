@@ -128,6 +128,20 @@ int ck_copy(ck_pool * p, float * out, int64_t ldo, const float * x, int64_t ldx,
 int ck_gather(ck_pool * p, float * out, int64_t ldo, const float * x, int64_t ldx, const int32_t * ids, int t, int n);
 int ck_scatter_add(ck_pool * p, float * out, int64_t ldo, const float * x, int64_t ldx, const int32_t * ids, int t, int n);
 
+// ck_adamw_step holds one step's constants: rate over 1 - beta1^t, the factor on the gradient (clipping), 1/sqrt(1 - beta2^t),
+// and what weight decay leaves of a parameter, 1 - rate·decay.
+typedef struct {
+    float rate, factor, root, keep, beta1, beta2, epsilon;
+} ck_adamw_step;
+
+// ck_adamw updates n parameters p and their moments m and v by the gradients g, on the calling thread, with the float kernels of
+// this CPU; ck_sum_squares is Σ x². Both need no pool.
+void   ck_adamw(float * p, const float * g, float * m, float * v, int64_t n, const ck_adamw_step * s);
+double ck_sum_squares(const float * x, int64_t n);
+
+// ck_ggml_gemm is ggml's own c [m,n] = x [m,k]·wᵀ, w [n,k] of a ggml type, no gaps anywhere: for comparison.
+int ck_ggml_gemm(int threads, float * c, const float * x, int m, const void * w, int type, int n, int k);
+
 // ck_quantize makes ggml quantise rows of n values (for tests). ck_row_bytes is the size of one such row, 0 if it cannot be.
 size_t ck_row_bytes(int type, int64_t n);
 size_t ck_quantize(int type, const float * src, void * dst, int64_t rows, int64_t n);

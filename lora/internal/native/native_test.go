@@ -235,6 +235,18 @@ func TestGemmWeightTypes(t *testing.T) {
 	})
 }
 
+// ggml's product, which is measured beside ours, is the same product.
+func TestGGMLGemm(t *testing.T) {
+	f := newFixture(t)
+	for _, ty := range types[:5] {
+		w, values := f.weight(ty.id, 48, 128)
+		x, y := f.mat(9, 128, 0, 1), f.arena.Mat(9, 48)
+		check(t, native.GGMLGemm(2, y, x, w))
+		terms := []native.Term{{A: x, B: w, Trans: true}}
+		near(t, ty.name, y, reference(f, native.Naive, y, false, terms, []native.Mat{x}, []native.Mat{values}), 2e-2)
+	}
+}
+
 // Odd sizes, sums of terms, scales, gaps, packed and plain operands.
 func TestGemmShapes(t *testing.T) {
 	levels(t, func(t *testing.T, level native.Level) {

@@ -97,10 +97,11 @@ func TestGLU(t *testing.T) {
 
 func TestRope(t *testing.T) {
 	levels(t, func(t *testing.T, level native.Level) {
-		for _, neox := range []bool{false, true} {
+		for i, neox := range []bool{false, true, false, true, false, true} {
 			f := newFixture(t)
 			c := f.cpu(2, level)
-			const dim, half, heads, rows = 16, 6, 3, 37
+			const heads, rows = 3, 37
+			dim, half := []int{16, 64, 40}[i/2], []int{6, 32, 16}[i/2]
 			x := f.mat(rows, heads*dim, 5, 1)
 			before := f.clone(x)
 			table := f.arena.Mat(rows, 2*half)

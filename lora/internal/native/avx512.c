@@ -1,0 +1,9 @@
+// The kernels of simd_rows.h with vectors of 512 bits.
+#define SIMD_WIDTH 512
+#define NAME(f)    ck_avx512_##f
+
+#include "kernels.h"
+
+#ifdef CK_X86
+#include "simd_rows.h"
+#endif

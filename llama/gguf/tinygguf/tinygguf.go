@@ -1,14 +1,13 @@
-// Package tinygguf writes small random models for tests: architecture llama,
-// complete with a tokenizer and a chat template, so that llama.cpp loads them
-// and chats with them. Their answers are noise. The same Config gives the same
-// bytes.
+// Package tinygguf writes small random models for tests, of each architecture
+// that can be trained, complete with a tokenizer and a chat template, so that
+// llama.cpp loads them and chats with them. Their answers are noise. The same
+// Config gives the same bytes.
 package tinygguf
 
 import (
 	"bufio"
 	"fmt"
 	"hash/fnv"
-	"math"
 	"math/rand/v2"
 	"os"
 
@@ -18,6 +17,8 @@ import (
 // Config is the shape of a model. Rows of quantised matrices are whole blocks:
 // Embedding and FFN are multiples of 32, or of 256 for K-types.
 type Config struct {
+	Architecture string // "": llama
+
 	Layers    int
 	Embedding int
 	Heads     int
@@ -33,6 +34,17 @@ type Config struct {
 	Seed      int64
 	Template  string // chat template; "": ChatML
 	AddBOS    bool   // prompts begin with <|endoftext|>
+
+	// Window is the number of keys that a query of a sliding-window layer sees
+	// (gemma3). All layers but each WindowPattern-th are such, with a RoPE base of WindowRopeBase.
+	Window, WindowPattern int
+	WindowRopeBase        float32
+	SoftCap               float32 // of the logits (gemma3); 0: none
+	// OriginalContext, unless 0, gives the model factors of RoPE for positions
+	// up to it and others for longer texts (phi3).
+	OriginalContext int
+	// Experts in each layer, and how many of them a token uses (qwen3moe).
+	Experts, ExpertsUsed int
 }
 
 // Default is a model of two layers that takes milliseconds: grouped query
@@ -66,72 +78,20 @@ func WriteFile(path string, c Config) error {
 
 // Build makes the model's metadata and tensors.
 func Build(c Config) ([]gguf.KV, []gguf.Tensor, error) {
+	if c.Architecture == "" {
+		c.Architecture = "llama"
+	}
 	if c.HeadDim == 0 && c.Heads > 0 {
 		c.HeadDim = c.Embedding / c.Heads
 	}
-	if c.Layers < 1 || c.Heads < 1 || c.KVHeads < 1 || c.Heads%c.KVHeads != 0 || c.HeadDim%2 != 0 || c.Vocab < MinVocab {
+	a, ok := architectures[c.Architecture]
+	if !ok || c.Layers < 1 || c.Heads < 1 || c.KVHeads < 1 || c.Heads%c.KVHeads != 0 || c.HeadDim%2 != 0 || c.Vocab < MinVocab ||
+		a.experts != (c.Experts > 0) || c.ExpertsUsed > c.Experts {
 		return nil, nil, fmt.Errorf("tinygguf: no such model: %+v", c)
 	}
-	tensors, err := c.tensors()
-	return append(c.shape(), c.tokenizer()...), tensors, err
-}
-
-func (c Config) shape() []gguf.KV {
-	return []gguf.KV{
-		{Key: "general.architecture", Value: "llama"},
-		{Key: "general.name", Value: "tiny random"},
-		{Key: "llama.vocab_size", Value: uint32(c.Vocab)},
-		{Key: "llama.context_length", Value: uint32(c.Context)},
-		{Key: "llama.embedding_length", Value: uint32(c.Embedding)},
-		{Key: "llama.block_count", Value: uint32(c.Layers)},
-		{Key: "llama.feed_forward_length", Value: uint32(c.FFN)},
-		{Key: "llama.attention.head_count", Value: uint32(c.Heads)},
-		{Key: "llama.attention.head_count_kv", Value: uint32(c.KVHeads)},
-		{Key: "llama.attention.key_length", Value: uint32(c.HeadDim)},
-		{Key: "llama.attention.value_length", Value: uint32(c.HeadDim)},
-		{Key: "llama.attention.layer_norm_rms_epsilon", Value: c.Epsilon},
-		{Key: "llama.rope.dimension_count", Value: uint32(c.HeadDim)},
-		{Key: "llama.rope.freq_base", Value: c.RopeBase},
-	}
-}
-
-func (c Config) tensors() ([]gguf.Tensor, error) {
-	var out []gguf.Tensor
-	var failed error
-	matrix := func(name string, in, rows int, scale float64) {
-		data, err := Quantise(c.Type, c.random(name, in*rows, 0, scale))
-		if err == nil && in%c.Type.BlockSize() != 0 {
-			err = fmt.Errorf("rows of %d values are no whole blocks of %s", in, c.Type)
-		}
-		if err != nil && failed == nil {
-			failed = fmt.Errorf("tinygguf: %s: %w", name, err)
-		}
-		out = append(out, gguf.Tensor{Name: name, Type: c.Type, Dims: []uint64{uint64(in), uint64(rows)}, Data: data})
-	}
-	norm := func(name string) {
-		data, _ := Quantise(gguf.F32, c.random(name, c.Embedding, 1, 0.2))
-		out = append(out, gguf.Tensor{Name: name, Type: gguf.F32, Dims: []uint64{uint64(c.Embedding)}, Data: data})
-	}
-	e, q, kv := c.Embedding, c.Heads*c.HeadDim, c.KVHeads*c.HeadDim
-	fan := func(in int) float64 { return 1 / math.Sqrt(float64(in)) }
-	matrix("token_embd.weight", e, c.Vocab, 1)
-	for l := range c.Layers {
-		name := func(s string) string { return fmt.Sprintf("blk.%d.%s.weight", l, s) }
-		norm(name("attn_norm"))
-		matrix(name("attn_q"), e, q, fan(e))
-		matrix(name("attn_k"), e, kv, fan(e))
-		matrix(name("attn_v"), e, kv, fan(e))
-		matrix(name("attn_output"), q, e, fan(q))
-		norm(name("ffn_norm"))
-		matrix(name("ffn_gate"), e, c.FFN, fan(e))
-		matrix(name("ffn_up"), e, c.FFN, fan(e))
-		matrix(name("ffn_down"), c.FFN, e, fan(c.FFN))
-	}
-	norm("output_norm.weight")
-	if !c.Tied {
-		matrix("output.weight", e, c.Vocab, 2*fan(e))
-	}
-	return out, failed
+	b := &builder{c: c}
+	b.model(a)
+	return append(c.shape(), c.tokenizer()...), b.out, b.err
 }
 
 // random returns n normal values; they depend on the seed and the name only.

@@ -36,6 +36,15 @@ type Weight struct {
 // Float is m as a right operand.
 func Float(m Mat) Weight { return Weight{0, m.Data, m.Rows, m.Cols, 4 * m.Stride} }
 
+// Slab is rows [from, to).
+func (w Weight) Slab(from, to int) Weight {
+	if from < 0 || to > w.Rows || from > to {
+		panic(fmt.Sprintf("native: rows %d to %d of a weight of %d", from, to, w.Rows))
+	}
+	w.Data, w.Rows = unsafe.Add(w.Data, from*w.RowBytes), to-from
+	return w
+}
+
 // Term is one product of a sum: Scale·A·B, or Scale·A·Bᵀ with Trans. Scale 0 means 1.
 type Term struct {
 	A     Mat // plain or packed

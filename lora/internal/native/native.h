@@ -142,6 +142,17 @@ double ck_sum_squares(const float * x, int64_t n);
 // ck_ggml_gemm is ggml's own c [m,n] = x [m,k]·wᵀ, w [n,k] of a ggml type, no gaps anywhere: for comparison.
 int ck_ggml_gemm(int threads, float * c, const float * x, int m, const void * w, int type, int n, int k);
 
+// ck_add: out += x [t,n].
+int ck_add(ck_pool * p, float * out, int64_t ldo, const float * x, int64_t ldx, int t, int n);
+// ck_scale_rows: x[i] *= w[i] for rows of n values and one value w[i] for each.
+int ck_scale_rows(ck_pool * p, float * x, int64_t ld, const float * w, int t, int n);
+// ck_dot_rows: out[i] = x[i]·y[i], one value for each of t rows of n.
+int ck_dot_rows(ck_pool * p, float * out, const float * x, int64_t ldx, const float * y, int64_t ldy, int t, int n);
+// ck_softcap: x = cap·tanh(x/cap), rows of n values; ck_softcap_back: d *= 1 - (y/cap)², the gradient before the cap from
+// the one after it and what the cap gave, y.
+int ck_softcap(ck_pool * p, float * x, int64_t ld, float cap, int t, int n);
+int ck_softcap_back(ck_pool * p, float * d, int64_t ldd, const float * y, int64_t ldy, float cap, int t, int n);
+
 // ck_quantize makes ggml quantise rows of n values (for tests). ck_row_bytes is the size of one such row, 0 if it cannot be.
 size_t ck_row_bytes(int type, int64_t n);
 size_t ck_quantize(int type, const float * src, void * dst, int64_t rows, int64_t n);

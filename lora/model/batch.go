@@ -1,6 +1,9 @@
 package model
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // check says what is wrong with a batch, by position.
 func (b *Batch) check(vocab int) error {
@@ -83,15 +86,26 @@ func (b *Batch) fold(from []int, n int) (*Batch, int) {
 	return out, n
 }
 
-// starts writes where the segment of each token begins; the shared beginning
-// is a segment of its own.
-func (b *Batch) starts(shared int, out []int32) {
+// shares says whether what segments begin with may be computed once: not when
+// a token sees less than all of it because of a window, nor when segments turn
+// it differently because some are long.
+func (s *shape) shares(b *Batch) bool {
+	reach := int(slices.Max(b.Pos))
+	return (s.windowSize == 0 || reach < s.windowSize) && (s.rope.long == nil || reach < s.rope.original)
+}
+
+// starts writes where the segment of each token begins, or the window that it
+// sees of it; the shared beginning is a segment of its own. Window 0 is none.
+func (b *Batch) starts(shared, window int, out []int32) {
 	for i := range out {
 		switch {
 		case i > 0 && i != shared && b.Seq[i] == b.Seq[i-1]:
 			out[i] = out[i-1]
 		default:
 			out[i] = int32(i)
+		}
+		for window > 0 && int(b.Pos[i]-b.Pos[out[i]]) >= window {
+			out[i]++
 		}
 	}
 }

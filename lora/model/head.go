@@ -32,7 +32,12 @@ func (p *pass) head(x native.Mat, at, targets []int32, grad bool, scale float64,
 	}
 	loss, correct := p.a.Float64(n), p.a.Int32(n)
 	chunk := min(n, p.m.headRows())
-	logits, packed := p.a.Mat(chunk, sh.vocab), p.a.Mark()
+	logits := p.a.Mat(chunk, sh.vocab)
+	var capped native.Mat
+	if sh.cap > 0 && grad {
+		capped = p.a.Mat(chunk, sh.vocab)
+	}
+	packed := p.a.Mark()
 	for from := 0; from < n && p.err == nil; from += chunk {
 		to := min(from+chunk, n)
 		out, left := logits.Slab(0, to-from), p.m.cpu.Packed(p.a, to-from, sh.width)
@@ -42,7 +47,16 @@ func (p *pass) head(x native.Mat, at, targets []int32, grad bool, scale float64,
 		if p.plan {
 			continue
 		}
+		if sh.cap > 0 {
+			p.do("soft cap", p.k.SoftCap(out, sh.cap))
+			if grad {
+				p.do("soft cap", p.k.Copy(capped.Slab(0, to-from), out))
+			}
+		}
 		p.do("cross-entropy", p.k.CrossEntropy(out, targets[from:to], grad, float32(scale), loss[from:to], correct[from:to]))
+		if grad && sh.cap > 0 {
+			p.do("soft cap", p.k.SoftCapBack(out, capped.Slab(0, to-from), sh.cap))
+		}
 		if grad {
 			// The logits' gradient is read in place: packing it would double the memory and is no faster.
 			p.do("output backward", p.k.Gemm(dh.Slab(from, to), false, native.Term{A: out, B: w.output}))
@@ -76,6 +90,9 @@ func (p *pass) logits(x native.Mat, out []float32) {
 		hs, ls := h.Slab(0, to-from), logits.Slab(0, to-from)
 		p.do("norm", p.k.RMSNorm(hs, x.Slab(from, to), w.outputNorm, sh.epsilon))
 		p.do("output forward", p.k.Gemm(ls, false, native.Term{A: hs, B: w.output, Trans: true}))
+		if sh.cap > 0 {
+			p.do("soft cap", p.k.SoftCap(ls, sh.cap))
+		}
 		copy(out[from*sh.vocab:], ls.Slice())
 	}
 }

@@ -24,6 +24,12 @@ type kernels interface {
 	AttentionBack(a native.Attention, o, lse, dO, dq, dk, dv native.Mat) error
 	GLU(dst, gate, up native.Mat, act native.Activation) error
 	GLUBack(dGate, dUp, d, gate, up native.Mat, act native.Activation) error
+	// Sums and products by rows, and the soft cap of logits.
+	Add(dst, x native.Mat) error
+	ScaleRows(x, w native.Mat) error
+	DotRows(dst, x, y native.Mat) error
+	SoftCap(x native.Mat, limit float32) error
+	SoftCapBack(d, y native.Mat, limit float32) error
 	CrossEntropy(logits native.Mat, targets []int32, grad bool, scale float32, loss []float64, correct []int32) error
 }
 
@@ -51,6 +57,11 @@ func (planner) Attention(native.Attention, native.Mat, native.Mat) error        
 func (planner) AttentionBack(_ native.Attention, _, _, _, _, _, _ native.Mat) error { return nil }
 func (planner) GLU(_, _, _ native.Mat, _ native.Activation) error                   { return nil }
 func (planner) GLUBack(_, _, _, _, _ native.Mat, _ native.Activation) error         { return nil }
+func (planner) Add(_, _ native.Mat) error                                           { return nil }
+func (planner) ScaleRows(_, _ native.Mat) error                                     { return nil }
+func (planner) DotRows(_, _, _ native.Mat) error                                    { return nil }
+func (planner) SoftCap(native.Mat, float32) error                                   { return nil }
+func (planner) SoftCapBack(_, _ native.Mat, _ float32) error                        { return nil }
 func (planner) CrossEntropy(native.Mat, []int32, bool, float32, []float64, []int32) error {
 	return nil
 }

@@ -3,7 +3,6 @@ package model
 import (
 	"fmt"
 	"math"
-	"regexp"
 	"slices"
 	"strings"
 	"unsafe"
@@ -22,36 +21,16 @@ type shape struct {
 	kvHeads      int
 	headDim      int
 	rotated      int // values of a head that RoPE turns
-	ffn          int
+	ffn          int // of each expert, if there are experts
 	vocab        int
 	context      int
 	epsilon      float32
-	ropeBase     float64
-	ropeScale    float64 // positions are multiplied by it
-	ropeFactor   float64 // on cosines and sines
-}
-
-// in and out are the widths of a matrix of the layer.
-func (s *shape) in(m slot) int {
-	switch m {
-	case attnOutput:
-		return s.heads * s.headDim
-	case ffnDown:
-		return s.ffn
-	}
-	return s.width
-}
-
-func (s *shape) out(m slot) int {
-	switch m {
-	case attnQ:
-		return s.heads * s.headDim
-	case attnK, attnV:
-		return s.kvHeads * s.headDim
-	case ffnGate, ffnUp:
-		return s.ffn
-	}
-	return s.width
+	rope         rotary
+	windowRope   rotary // of the layers with a window
+	windowSize   int    // keys that a query of such a layer sees; 0: there are none
+	cap          float32
+	expertCount  int
+	expertsUsed  int // by each token
 }
 
 // loader reads a GGUF file; the first problem sticks.
@@ -112,11 +91,34 @@ func (l *loader) shape() *shape {
 		return nil
 	}
 	l.prefix = arch + "."
-	if n, _ := l.f.Uint(l.prefix + "expert_count"); n > 0 {
+	n, _ := l.f.Uint(l.prefix + "expert_count")
+	if n > 0 && !fam.experts {
 		l.fail("%w: %q with %d experts in each layer; only models without experts are", ErrArchitecture, arch, n)
 		return nil
 	}
 	s := &shape{family: fam, architecture: arch}
+	l.widths(s)
+	if s.epsilon = float32(l.float("attention.layer_norm_rms_epsilon", 0)); s.epsilon <= 0 {
+		l.fail("%sattention.layer_norm_rms_epsilon is missing or not positive", l.prefix)
+	}
+	if fam.experts {
+		s.expertCount, s.expertsUsed = l.number("expert_count", 0), l.number("expert_used_count", 0)
+		s.ffn = l.number("expert_feed_forward_length", max(1, s.ffn/s.expertsUsed))
+		if s.expertsUsed > s.expertCount {
+			l.fail("a token uses %d of %d experts", s.expertsUsed, s.expertCount)
+		}
+	}
+	if v, there := l.f.Uint(l.prefix + "attention.sliding_window"); fam.window && there && v > 0 {
+		s.windowSize = l.number("attention.sliding_window", 0)
+	}
+	if fam.softCap {
+		s.cap = float32(l.float("final_logit_softcapping", 0))
+	}
+	l.rope(s)
+	return s
+}
+
+func (l *loader) widths(s *shape) {
 	s.layers = l.number("block_count", 0)
 	s.width = l.number("embedding_length", 0)
 	s.ffn = l.number("feed_forward_length", 0)
@@ -133,32 +135,6 @@ func (l *loader) shape() *shape {
 	}
 	if s.rotated > s.headDim || s.rotated%2 != 0 {
 		l.fail("RoPE turns %d values of heads of %d", s.rotated, s.headDim)
-	}
-	if s.epsilon = float32(l.float("attention.layer_norm_rms_epsilon", 0)); s.epsilon <= 0 {
-		l.fail("%sattention.layer_norm_rms_epsilon is missing or not positive", l.prefix)
-	}
-	l.rope(s)
-	return s
-}
-
-// rope reads the position encoding, with llama.cpp's defaults.
-func (l *loader) rope(s *shape) {
-	if s.ropeBase = l.float("rope.freq_base", 10000); s.ropeBase <= 0 {
-		l.fail("%srope.freq_base is %g", l.prefix, s.ropeBase)
-	}
-	s.ropeScale, s.ropeFactor = 1, l.float("rope.scaling.attn_factor", 1)
-	kind, ok := l.f.String(l.prefix + "rope.scaling.type")
-	if !ok {
-		kind = "linear"
-	}
-	switch kind {
-	case "none":
-	case "linear":
-		if f := l.float("rope.scaling.factor", l.float("rope.scale_linear", 0)); f != 0 {
-			s.ropeScale = 1 / f
-		}
-	default:
-		l.fail("%w: RoPE scaling %q; supported: none, linear, and the tensor rope_freqs of Llama 3", ErrArchitecture, kind)
 	}
 }
 
@@ -193,6 +169,10 @@ func (l *loader) matrix(name string, in, out int) native.Weight {
 	if t == nil {
 		return native.Weight{}
 	}
+	return asWeight(t, in, out)
+}
+
+func asWeight(t *gguf.Tensor, in, out int) native.Weight {
 	return native.Weight{Type: uint32(t.Type), Data: unsafe.Pointer(unsafe.SliceData(t.Data)), Rows: out, Cols: in,
 		RowBytes: native.RowBytes(uint32(t.Type), in)}
 }
@@ -203,8 +183,7 @@ func (l *loader) vector(name string, n int) native.Weight {
 	if t == nil {
 		return native.Weight{}
 	}
-	return native.Weight{Type: uint32(t.Type), Data: unsafe.Pointer(unsafe.SliceData(t.Data)), Rows: 1, Cols: n,
-		RowBytes: native.RowBytes(uint32(t.Type), n)}
+	return asWeight(t, n, 1)
 }
 
 func (l *loader) has(name string) bool { _, ok := l.f.Tensor(name); return ok }
@@ -212,26 +191,29 @@ func (l *loader) has(name string) bool { _, ok := l.f.Tensor(name); return ok }
 // linear is one frozen matrix of a layer with its adapter.
 type linear struct {
 	w       native.Weight
+	cuts    []int      // rows between its outputs
 	bias    native.Mat // [1 × out]; no Data when there is none
 	adapted bool
 	a, b    native.Mat // [rank × in], [out × rank]
 	da, db  native.Mat // gradients
 }
 
+// layer has what its architecture has; the other norms have no Data, the other matrices neither.
 type layer struct {
 	attnNorm, ffnNorm native.Mat // [1 × width]
+	attnPost, ffnPost native.Mat // [1 × width]
+	qNorm, kNorm      native.Mat // [1 × headDim]
 	linear            [slots]linear
+	experts           *experts
+	windowed          bool
 }
 
 // weights is what the layers read, small vectors turned into float32.
 type weights struct {
 	embedding, output native.Weight // [vocab × width]
 	outputNorm        native.Mat
-	ropeFreqs         native.Mat // [1 × rotated/2]; no Data when there is none
 	layers            []layer
 }
-
-var blockTensor = regexp.MustCompile(`^blk\.`)
 
 // weights finds every tensor. It runs twice: keep first counts, then fills the arena.
 func (l *loader) weights(s *shape, keep func(native.Weight) native.Mat) *weights {
@@ -247,15 +229,12 @@ func (l *loader) weights(s *shape, keep func(native.Weight) native.Mat) *weights
 		w.output = l.matrix("output.weight", s.width, s.vocab)
 	}
 	w.outputNorm = keep(l.vector("output_norm.weight", s.width))
-	if l.has("rope_freqs.weight") {
-		w.ropeFreqs = keep(l.vector("rope_freqs.weight", s.rotated/2))
-	}
 	for i := 0; i < s.layers && l.err == nil; i++ {
 		w.layers = append(w.layers, l.layer(s, i, keep))
 	}
 	for i := range l.f.Tensors {
-		if name := l.f.Tensors[i].Name; blockTensor.MatchString(name) && !l.seen[name] {
-			l.fail("%w: a layer of %q with the tensor %s", ErrArchitecture, s.architecture, name)
+		if name := l.f.Tensors[i].Name; !l.seen[name] {
+			l.fail("%w: %q with the tensor %s", ErrArchitecture, s.architecture, name)
 		}
 	}
 	return w
@@ -263,15 +242,44 @@ func (l *loader) weights(s *shape, keep func(native.Weight) native.Mat) *weights
 
 func (l *loader) layer(s *shape, i int, keep func(native.Weight) native.Mat) layer {
 	name := func(tensor string) string { return fmt.Sprintf("blk.%d.%s", i, tensor) }
-	out := layer{
-		attnNorm: keep(l.vector(name("attn_norm.weight"), s.width)),
-		ffnNorm:  keep(l.vector(name("ffn_norm.weight"), s.width)),
+	norm := func(tensor string, n int) native.Mat { return keep(l.vector(name(tensor+".weight"), n)) }
+	out := layer{attnNorm: norm("attn_norm", s.width), ffnNorm: norm("ffn_norm", s.width), windowed: l.windowed(s, i)}
+	if s.headNorms {
+		out.qNorm, out.kNorm = norm("attn_q_norm", s.headDim), norm("attn_k_norm", s.headDim)
 	}
-	for _, m := range allSlots {
-		out.linear[m].w = l.matrix(name(m.String()+".weight"), s.in(m), s.out(m))
+	if s.postNorms {
+		out.attnPost, out.ffnPost = norm("post_attention_norm", s.width), norm("post_ffw_norm", s.width)
+	}
+	for _, m := range s.matrices() {
+		cuts := s.cuts(m)
+		rows := cuts[len(cuts)-1]
+		out.linear[m].cuts, out.linear[m].w = cuts, l.matrix(name(m.String()+".weight"), s.in(m), rows)
 		if bias := name(m.String() + ".bias"); slices.Contains(s.biases, m) && l.has(bias) {
-			out.linear[m].bias = keep(l.vector(bias, s.out(m)))
+			out.linear[m].bias = keep(l.vector(bias, rows))
 		}
 	}
+	if s.family.experts {
+		out.experts = l.experts(s, name)
+	}
 	return out
+}
+
+// windowed says whether layer i has a window: by a list in the file, or all but each sixth (or other) layer.
+func (l *loader) windowed(s *shape, i int) bool {
+	if s.windowSize == 0 {
+		return false
+	}
+	const key = "attention.sliding_window_pattern"
+	if v, ok := l.f.Value(l.prefix + key); ok {
+		switch list := v.(type) {
+		case []bool:
+			return i < len(list) && list[i]
+		case []uint32:
+			return i < len(list) && list[i] != 0
+		case []int32:
+			return i < len(list) && list[i] != 0
+		}
+	}
+	n := l.number(key, 6)
+	return i%n < n-1
 }

@@ -19,6 +19,7 @@ type Model struct {
 	cfg    Config
 	scale  float32 // alpha / rank
 	shape  *shape
+	groups [groupCount]group
 	info   Info
 	w      *weights
 	params []*Param
@@ -44,18 +45,14 @@ func Open(path string, cfg Config) (*Model, error) {
 	if !(cfg.Alpha > 0) || math.IsInf(float64(cfg.Alpha), 0) {
 		return nil, fmt.Errorf("alpha is %g; it must be positive", cfg.Alpha)
 	}
-	targets, err := parseTargets(cfg.Targets)
-	if err != nil {
-		return nil, err
-	}
 	m := &Model{cfg: cfg, scale: cfg.Alpha / float32(cfg.Rank)}
-	if err := m.open(path, targets); err != nil {
+	if err := m.open(path); err != nil {
 		return nil, errors.Join(fmt.Errorf("cannot train on %s: %w", path, err), m.Close())
 	}
 	return m, nil
 }
 
-func (m *Model) open(path string, targets []slot) error {
+func (m *Model) open(path string) error {
 	var err error
 	if m.file, err = gguf.Open(path); err != nil {
 		return err
@@ -77,6 +74,11 @@ func (m *Model) open(path string, targets []slot) error {
 	l := &loader{f: m.file, seen: map[string]bool{}}
 	if m.shape = l.shape(); l.err != nil {
 		return l.err
+	}
+	m.groups = m.shape.family.groups()
+	targets, err := m.shape.targets(m.cfg.Targets)
+	if err != nil {
+		return err
 	}
 	// Once to check and count, once more to fill.
 	m.lay(l, targets)

@@ -212,9 +212,6 @@ func compareWithRef(t *testing.T, path string, cfg model.Config, b func(*model.M
 // Loss and every gradient against lora/ref, which shares no code with this package.
 func TestAgainstReference(t *testing.T) {
 	for _, v := range variants {
-		if v.name == "biases" {
-			continue // which the reference does not know
-		}
 		t.Run(v.name, func(t *testing.T) {
 			compareWithRef(t, v.write(t), model.Config{Rank: 4, Alpha: 8}, func(m *model.Model) *model.Batch {
 				return packed(m.Info().Vocab, 8, 30, 1, 70)
@@ -301,7 +298,7 @@ func TestOpenRefuses(t *testing.T) {
 		{"other architecture", set("general.architecture", "mamba"), `"mamba"; supported: llama`, true},
 		{"no architecture", set("general.architecture", nil), "general.architecture", false},
 		{"experts", set("llama.expert_count", uint32(8)), "8 experts", true},
-		{"yarn", set("llama.rope.scaling.type", "yarn"), `"yarn"`, true},
+		{"longrope", set("llama.rope.scaling.type", "longrope"), `"longrope"`, true},
 		{"no layers", set("llama.block_count", nil), "llama.block_count", false},
 		{"zero layers", set("llama.block_count", uint32(0)), "llama.block_count is 0", false},
 		{"layers beyond the file", set("llama.block_count", uint32(3)), "blk.2.attn_norm.weight is missing", false},
@@ -312,6 +309,7 @@ func TestOpenRefuses(t *testing.T) {
 		{"missing tensor", drop("blk.1.ffn_up.weight"), "blk.1.ffn_up.weight is missing", false},
 		{"missing norm", drop("output_norm.weight"), "output_norm.weight is missing", false},
 		{"no embedding", drop("token_embd.weight"), "token_embd.weight is missing", false},
+		{"unknown tensor outside of layers", with(vector("output.bias", 1, 2)), "output.bias", true},
 		{"unknown tensor", with(vector("blk.0.attn_q_norm.weight", 1, 2)), "blk.0.attn_q_norm.weight", true},
 		{"odd shape", replace("blk.0.attn_k.weight", func(t *gguf.Tensor) { t.Dims = []uint64{16, 32} }), "blk.0.attn_k.weight has the shape 16 32 where the metadata asks for 32 16", false},
 		{"odd type", replace("blk.0.attn_k.weight", func(t *gguf.Tensor) { t.Type = gguf.I32 }), "blk.0.attn_k.weight has the type I32", false},

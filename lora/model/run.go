@@ -75,7 +75,7 @@ func (m *Model) row(b *Batch, share bool) (row, error) {
 	if err := b.check(m.shape.vocab); err != nil {
 		return row{}, err
 	}
-	if !share {
+	if !share || !m.shape.shares(b) {
 		return row{b, 0}, nil
 	}
 	folded, n := b.share()
@@ -127,7 +127,7 @@ func (p *pass) forwardOnly() native.Mat {
 	x, y := p.a.Mat(p.t, width), p.a.Mat(p.t, width)
 	mark := p.a.Mark()
 	defer p.a.Release(mark)
-	p.do("embedding", p.k.Embed(x, p.m.w.embedding, p.batch.Tokens))
+	p.embed(x)
 	s := p.newSaved()
 	for i := range p.m.w.layers {
 		s.x = x
@@ -159,7 +159,7 @@ func (p *pass) train(scale float64, kept int) Loss {
 			all[i] = scratch
 		}
 	}
-	p.do("embedding", p.k.Embed(x[0], m.w.embedding, p.batch.Tokens))
+	p.embed(x[0])
 	for i := range all {
 		all[i].x = x[i]
 		p.forwardLayer(&m.w.layers[i], all[i], x[i+1])

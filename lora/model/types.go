@@ -6,8 +6,8 @@ type Config struct {
 	Rank int
 	// Alpha over Rank is the scale of B·A, as in llama.cpp and PEFT. 0 means Rank (scale 1).
 	Alpha float32
-	// Targets are the matrices that get an adapter in each layer, by GGUF name:
-	// attn_q attn_k attn_v attn_output ffn_gate ffn_up ffn_down. Empty means all.
+	// Targets are the matrices that get an adapter in each layer, by GGUF name,
+	// such as attn_q and ffn_down; see TargetsOf. Empty means all.
 	Targets []string
 	// Threads that compute. 0 means one for each core.
 	Threads int

@@ -2,27 +2,33 @@ package ref
 
 import "math"
 
+// sees says whether token t attends to token s ≤ t: it is in the same segment
+// and not before the window.
+func (b *Batch) sees(t, s, window int) bool {
+	return b.Seq[s] == b.Seq[t] && (window == 0 || int(b.Pos[t]-b.Pos[s]) < window)
+}
+
 // attend computes the output [T × H·D] of causal attention within segments and
 // the probabilities [H × T × T] that the backward pass needs:
 //
-//	p[h][t][s] = softmax over s ≤ t in t's segment of q[t][h]·k[s][h/(H/K)] / √D
+//	p[h][t][s] = softmax over the s ≤ t that t sees of scale·q[t][h]·k[s][h/(H/K)]
 //	out[t][h]  = Σ_s p[h][t][s]·v[s][h/(H/K)]
-func (m *Model) attend(q, k, v []float64, seq []int32) (out, probs []float64) {
-	n, d := len(seq), m.HeadDim
+func (m *Model) attend(q, k, v []float64, b *Batch, window int) (out, probs []float64) {
+	n, d := len(b.Seq), m.HeadDim
 	out, probs = make([]float64, n*m.Heads*d), make([]float64, m.Heads*n*n)
 	for h := range m.Heads {
 		for t := range n {
 			p := probs[(h*n+t)*n : (h*n+t+1)*n]
 			largest := math.Inf(-1)
 			for s := 0; s <= t; s++ {
-				if seq[s] == seq[t] {
-					p[s] = dot(m.head(q, t, h), m.kvHead(k, s, h)) / math.Sqrt(float64(d))
+				if b.sees(t, s, window) {
+					p[s] = dot(m.head(q, t, h), m.kvHead(k, s, h)) * m.scale
 					largest = max(largest, p[s])
 				}
 			}
 			total := 0.0
 			for s := 0; s <= t; s++ {
-				if seq[s] == seq[t] {
+				if b.sees(t, s, window) {
 					p[s] = math.Exp(p[s] - largest)
 					total += p[s]
 				}
@@ -51,7 +57,7 @@ func (m *Model) attendBackward(q, k, v, probs, dout []float64, n int) (dq, dk, d
 				axpy(p[s], m.head(dout, t, h), m.kvHead(dv, s, h))
 			}
 			for s := 0; s <= t; s++ {
-				score := p[s] * (dp[s] - mean) / math.Sqrt(float64(m.HeadDim))
+				score := p[s] * (dp[s] - mean) * m.scale
 				axpy(score, m.kvHead(k, s, h), m.head(dq, t, h))
 				axpy(score, m.head(q, t, h), m.kvHead(dk, s, h))
 			}

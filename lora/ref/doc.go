@@ -1,5 +1,5 @@
-// Package ref is the oracle of training: a slow forward and backward pass of
-// architecture llama with LoRA adapters, in float64 and plain loops. It is
+// Package ref is the oracle of training: a slow forward and backward pass with
+// LoRA adapters, in float64 and plain loops, of every architecture that trains. It is
 // there to be read and to be compared with; package lora/model is the one that
 // trains. The two share no code.
 //
@@ -8,11 +8,13 @@
 // R rank. Matrices are row-major with shapes in comments, the last dimension
 // contiguous, as in a GGUF file whose Dims are listed the other way round.
 //
-// The model is that of llama.cpp's src/models/llama.cpp: RMSNorm (Zhang and
-// Sennrich, arXiv:1910.07467), rotary positions on neighbouring pairs
-// (arXiv:2104.09864; GGUF files of this architecture have the rows of q and k
-// permuted so that pairs are neighbours), grouped-query attention
-// (arXiv:2305.13245), SwiGLU (arXiv:2002.05202), LoRA (arXiv:2106.09685).
+// The models are those of llama.cpp's src/models: RMSNorm (Zhang and Sennrich,
+// arXiv:1910.07467), rotary positions (arXiv:2104.09864; on neighbouring pairs
+// in llama, whose GGUF files have the rows of q and k permuted so that pairs are
+// neighbours, on halves of a head in the others) with YaRN (arXiv:2309.00071),
+// grouped-query attention (arXiv:2305.13245), gated units (arXiv:2002.05202),
+// LoRA (arXiv:2106.09685). What an architecture has beyond that is asked for by
+// its name where it matters (Model.is) and by which tensors a layer holds.
 //
 // A Model is not safe for concurrent use.
 package ref

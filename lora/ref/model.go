@@ -1,7 +1,6 @@
 package ref
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -12,14 +11,14 @@ import (
 )
 
 // Targets are the matrices of a layer that an adapter may change, in the order
-// of Params.
-var Targets = []string{"attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"}
+// of Params; a model has some of them.
+var Targets = []string{"attn_q", "attn_k", "attn_v", "attn_qkv", "attn_output", "ffn_gate", "ffn_up", "ffn_down"}
 
 // Config of the adapters.
 type Config struct {
 	Rank    int
 	Alpha   float64  // the adapters' scale is Alpha/Rank
-	Targets []string // nil: all
+	Targets []string // nil: all that the model has
 	Seed    int64    // of A; B is zero
 }
 
@@ -34,18 +33,28 @@ type Param struct {
 type Model struct {
 	Embedding, Heads, KVHeads, HeadDim, FFN, Vocab int
 
-	embed  []float32 // [V × E]
-	layers []*layer
-	norm   []float32 // [E]
-	output *linear   // [V × E]
-	eps    float64
-	freqs  []float64 // [D/2], radians a position
-	params []*Param
+	arch          string
+	window        int // keys that layers with a window see
+	experts, used int // in a layer, and by a token
+	scale         float64
+	cap           float64   // of the logits; 0: none
+	embed         []float32 // [V × E]
+	layers        []*layer
+	norm          []float32 // [E]
+	output        *linear   // [V × E]
+	eps           float64
+	params        []*Param
 }
 
+// layer has what its architecture has; the rest is nil.
 type layer struct {
-	attnNorm, ffnNorm        []float32 // [E]
-	q, k, v, o, gate, up, fd *linear
+	attnNorm, ffnNorm, attnPost, ffnPost []float32 // [E]
+	qNorm, kNorm                         []float32 // [D]
+	q, k, v, qkv, o, gate, up, fd        *linear   // up of phi3 holds the gate as well
+	router                               *linear
+	expertGate, expertUp, expertDown     []*linear
+	window                               int // 0: none
+	rope                                 *rope
 }
 
 // reader takes tensors out of a file and remembers the first error and which
@@ -56,24 +65,25 @@ type reader struct {
 	err  error
 }
 
-// Open reads a GGUF model of architecture llama into memory, dequantised.
+// Open reads a GGUF model into memory, dequantised.
 func Open(path string, cfg Config) (*Model, error) {
 	f, err := gguf.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	if a, _ := f.String("general.architecture"); a != "llama" {
-		return nil, fmt.Errorf("the reference knows the architecture llama, not %q", a)
+	known := []string{"llama", "qwen2", "qwen3", "gemma3", "phi3", "qwen3moe"}
+	m := &Model{}
+	if m.arch, _ = f.String("general.architecture"); !slices.Contains(known, m.arch) {
+		return nil, fmt.Errorf("the reference knows the architectures %s, not %q", strings.Join(known, ", "), m.arch)
 	}
 	r := &reader{f: f, used: map[string]bool{}}
-	m := &Model{}
 	if err := m.readShape(f); err != nil {
 		return nil, err
 	}
 	m.readTensors(r)
 	if r.err == nil {
-		r.err = m.rope(r)
+		r.err = m.readRope(r)
 	}
 	if r.err != nil {
 		return nil, r.err
@@ -86,40 +96,56 @@ func Open(path string, cfg Config) (*Model, error) {
 	return m, m.adapt(cfg)
 }
 
+func (m *Model) is(architectures ...string) bool { return slices.Contains(architectures, m.arch) }
+
 func (m *Model) readShape(f *gguf.File) error {
-	number := func(key string) int { n, _ := f.Uint("llama." + key); return int(n) }
+	number := func(key string) int { n, _ := f.Uint(m.arch + "." + key); return int(n) }
 	m.Embedding, m.FFN = number("embedding_length"), number("feed_forward_length")
 	m.Heads, m.KVHeads = number("attention.head_count"), number("attention.head_count_kv")
 	m.layers = make([]*layer, number("block_count"))
-	m.eps, _ = f.Float("llama.attention.layer_norm_rms_epsilon")
+	m.eps, _ = f.Float(m.arch + ".attention.layer_norm_rms_epsilon")
 	if m.KVHeads == 0 {
 		m.KVHeads = m.Heads
 	}
 	if m.Heads == 0 || m.Embedding == 0 || m.Heads%m.KVHeads != 0 {
-		return errors.New("the metadata does not describe a llama model")
+		return fmt.Errorf("the metadata does not describe a %s model", m.arch)
 	}
 	m.HeadDim = m.Embedding / m.Heads
 	if d := number("attention.key_length"); d > 0 {
 		m.HeadDim = d
 	}
+	m.scale = 1 / math.Sqrt(float64(m.HeadDim))
+	if m.is("gemma3") {
+		m.window = number("attention.sliding_window")
+		m.cap, _ = f.Float("gemma3.final_logit_softcapping")
+		if len(m.layers) == 62 { // the 27B model
+			m.scale = 1 / math.Sqrt(float64(m.Embedding/m.Heads))
+		}
+	}
+	if m.is("qwen3moe") {
+		m.experts, m.used, m.FFN = number("expert_count"), number("expert_used_count"), number("expert_feed_forward_length")
+	}
 	return nil
 }
 
+// pattern is the layers of which one, the last, has no window.
+func (m *Model) pattern(f *gguf.File) int {
+	if n, ok := f.Uint(m.arch + ".attention.sliding_window_pattern"); ok {
+		return int(n)
+	}
+	return 6
+}
+
 func (m *Model) readTensors(r *reader) {
-	e, q, kv := m.Embedding, m.Heads*m.HeadDim, m.KVHeads*m.HeadDim
+	e := m.Embedding
 	if t, ok := r.f.Tensor("token_embd.weight"); ok && len(t.Dims) == 2 {
 		m.Vocab = int(t.Dims[1])
 	}
 	m.embed = r.tensor("token_embd.weight", e, m.Vocab)
 	for i := range m.layers {
-		name := func(s string) string { return fmt.Sprintf("blk.%d.%s.weight", i, s) }
-		matrix := func(s string, in, out int) *linear {
-			return &linear{name: name(s), in: in, out: out, w: r.tensor(name(s), in, out)}
-		}
-		m.layers[i] = &layer{
-			attnNorm: r.tensor(name("attn_norm"), e), ffnNorm: r.tensor(name("ffn_norm"), e),
-			q: matrix("attn_q", e, q), k: matrix("attn_k", e, kv), v: matrix("attn_v", e, kv), o: matrix("attn_output", q, e),
-			gate: matrix("ffn_gate", e, m.FFN), up: matrix("ffn_up", e, m.FFN), fd: matrix("ffn_down", m.FFN, e),
+		m.layers[i] = m.readLayer(r, i)
+		if n := m.pattern(r.f); m.window > 0 && (i+1)%n != 0 {
+			m.layers[i].window = m.window
 		}
 	}
 	m.norm = r.tensor("output_norm.weight", e)
@@ -128,6 +154,51 @@ func (m *Model) readTensors(r *reader) {
 		m.output.w = r.tensor("output.weight", e, m.Vocab)
 	}
 }
+
+func (m *Model) readLayer(r *reader, i int) *layer {
+	e, q, kv := m.Embedding, m.Heads*m.HeadDim, m.KVHeads*m.HeadDim
+	name := func(s string) string { return fmt.Sprintf("blk.%d.%s.weight", i, s) }
+	matrix := func(s string, in, out int) *linear {
+		l := &linear{name: name(s), in: in, out: out, w: r.tensor(name(s), in, out)}
+		if bias := fmt.Sprintf("blk.%d.%s.bias", i, s); r.has(bias) {
+			l.bias = r.tensor(bias, out)
+		}
+		return l
+	}
+	stack := func(s string, in, out int) []*linear {
+		all, list := r.tensor(name(s), in, out, m.experts), make([]*linear, m.experts)
+		for x := range list {
+			if all != nil {
+				list[x] = &linear{in: in, out: out, w: all[x*in*out : (x+1)*in*out]}
+			}
+		}
+		return list
+	}
+	l := &layer{attnNorm: r.tensor(name("attn_norm"), e), ffnNorm: r.tensor(name("ffn_norm"), e), o: matrix("attn_output", q, e)}
+	if m.is("phi3") {
+		l.qkv = matrix("attn_qkv", e, q+2*kv)
+	} else {
+		l.q, l.k, l.v = matrix("attn_q", e, q), matrix("attn_k", e, kv), matrix("attn_v", e, kv)
+	}
+	if m.is("qwen3", "qwen3moe", "gemma3") {
+		l.qNorm, l.kNorm = r.tensor(name("attn_q_norm"), m.HeadDim), r.tensor(name("attn_k_norm"), m.HeadDim)
+	}
+	if m.is("gemma3") {
+		l.attnPost, l.ffnPost = r.tensor(name("post_attention_norm"), e), r.tensor(name("post_ffw_norm"), e)
+	}
+	switch {
+	case m.is("qwen3moe"):
+		l.router = matrix("ffn_gate_inp", e, m.experts)
+		l.expertGate, l.expertUp, l.expertDown = stack("ffn_gate_exps", e, m.FFN), stack("ffn_up_exps", e, m.FFN), stack("ffn_down_exps", m.FFN, e)
+	case m.is("phi3"):
+		l.up, l.fd = matrix("ffn_up", e, 2*m.FFN), matrix("ffn_down", m.FFN, e)
+	default:
+		l.gate, l.up, l.fd = matrix("ffn_gate", e, m.FFN), matrix("ffn_up", e, m.FFN), matrix("ffn_down", m.FFN, e)
+	}
+	return l
+}
+
+func (r *reader) has(name string) bool { _, ok := r.f.Tensor(name); return ok }
 
 func (r *reader) tensor(name string, dims ...int) []float32 {
 	if r.err != nil {
@@ -152,55 +223,20 @@ func (r *reader) tensor(name string, dims ...int) []float32 {
 	return out
 }
 
-// rope computes the angle of one position for each pair of a head:
-// base^(-2i/D), divided by the factors of rope_freqs (Llama 3) and by the
-// factor of linear scaling where the file has them.
-func (m *Model) rope(r *reader) error {
-	base, ok := r.f.Float("llama.rope.freq_base")
-	if !ok {
-		base = 10000
-	}
-	if n, ok := r.f.Uint("llama.rope.dimension_count"); ok && int(n) != m.HeadDim {
-		return fmt.Errorf("rotary positions on %d of %d dimensions are not supported", n, m.HeadDim)
-	}
-	factor := 1.0
-	switch kind, _ := r.f.String("llama.rope.scaling.type"); kind {
-	case "", "none":
-	case "linear":
-		factor, _ = r.f.Float("llama.rope.scaling.factor")
-	default:
-		return fmt.Errorf("rope scaling %q is not supported", kind)
-	}
-	m.freqs = make([]float64, m.HeadDim/2)
-	for i := range m.freqs {
-		m.freqs[i] = math.Pow(base, -2*float64(i)/float64(m.HeadDim)) / factor
-	}
-	if _, ok := r.f.Tensor("rope_freqs.weight"); ok {
-		for i, f := range r.tensor("rope_freqs.weight", m.HeadDim/2) {
-			m.freqs[i] /= float64(f)
-		}
-	}
-	return r.err
-}
-
 // adapt puts adapters on the targets: A uniform in ±1/√in, B zero.
 func (m *Model) adapt(cfg Config) error {
 	if cfg.Rank == 0 {
 		return nil
 	}
-	targets := cfg.Targets
-	if targets == nil {
-		targets = Targets
-	}
-	for _, t := range targets {
+	for _, t := range cfg.Targets {
 		if !slices.Contains(Targets, t) {
 			return fmt.Errorf("%q is no target; those are %s", t, strings.Join(Targets, ", "))
 		}
 	}
 	random := rand.New(rand.NewPCG(uint64(cfg.Seed), 0))
 	for _, l := range m.layers {
-		for i, lin := range []*linear{l.q, l.k, l.v, l.o, l.gate, l.up, l.fd} {
-			if !slices.Contains(targets, Targets[i]) {
+		for i, lin := range []*linear{l.q, l.k, l.v, l.qkv, l.o, l.gate, l.up, l.fd} {
+			if lin == nil || cfg.Targets != nil && !slices.Contains(cfg.Targets, Targets[i]) {
 				continue
 			}
 			lin.rank, lin.scale = cfg.Rank, cfg.Alpha/float64(cfg.Rank)

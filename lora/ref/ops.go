@@ -2,13 +2,13 @@ package ref
 
 import "math"
 
-// linear is y = W x + scale·B (A x), W [out × in] frozen, A [rank × in],
-// B [out × rank].
+// linear is y = W x + bias + scale·B (A x), W [out × in] and bias [out] frozen,
+// A [rank × in], B [out × rank].
 type linear struct {
 	name          string
 	in, out, rank int
-	w             []float32
-	a, b          *Param // nil: no adapter
+	w, bias       []float32 // bias nil: none
+	a, b          *Param    // nil: no adapter
 	scale         float64
 }
 
@@ -22,6 +22,9 @@ func (l *linear) forward(x []float64) []float64 {
 			sum := 0.0
 			for i, w := range l.w[o*l.in : (o+1)*l.in] {
 				sum += float64(w) * xt[i]
+			}
+			if l.bias != nil {
+				sum += float64(l.bias[o])
 			}
 			yt[o] = sum
 		}
@@ -123,23 +126,47 @@ func rmsNormBackward(x []float64, w []float32, eps float64, dy []float64) []floa
 	return dx
 }
 
-// rotate turns each pair (2i, 2i+1) of each head in x [T × heads·D] by
-// direction·position·freqs[i]. The gradient of a rotation is the rotation back.
-func (m *Model) rotate(x []float64, pos []int32, direction float64) {
-	width := len(x) / len(pos)
-	for t, p := range pos {
-		for j := 0; j < width; j += 2 {
-			sin, cos := math.Sincos(direction * float64(p) * m.freqs[j%m.HeadDim/2])
-			a, b := x[t*width+j], x[t*width+j+1]
-			x[t*width+j], x[t*width+j+1] = a*cos-b*sin, a*sin+b*cos
-		}
-	}
-}
-
 // silu is g·σ(g); its derivative is σ(g)·(1 + g·(1-σ(g))).
 func silu(g float64) (value, derivative float64) {
 	s := 1 / (1 + math.Exp(-g))
 	return g * s, s * (1 + g*(1-s))
+}
+
+// gelu is the tanh form, g/2·(1 + tanh(√(2/π)·(g + 0.044715·g³))).
+func gelu(g float64) (value, derivative float64) {
+	c := math.Sqrt(2 / math.Pi)
+	t := math.Tanh(c * (g + 0.044715*g*g*g))
+	return g / 2 * (1 + t), (1+t)/2 + g/2*(1-t*t)*c*(1+3*0.044715*g*g)
+}
+
+func (m *Model) activation(g float64) (value, derivative float64) {
+	if m.is("gemma3") {
+		return gelu(g)
+	}
+	return silu(g)
+}
+
+// split cuts the rows of x into columns of these widths, and merge puts them together again.
+func split(x []float64, widths ...int) [][]float64 {
+	out := make([][]float64, len(widths))
+	for at := 0; at < len(x); {
+		for i, w := range widths {
+			out[i] = append(out[i], x[at:at+w]...)
+			at += w
+		}
+	}
+	return out
+}
+
+func merge(rows int, parts ...[]float64) []float64 {
+	var out []float64
+	for t := range rows {
+		for _, p := range parts {
+			w := len(p) / rows
+			out = append(out, p[t*w:(t+1)*w]...)
+		}
+	}
+	return out
 }
 
 func add(x, y []float64) {

@@ -1,0 +1,185 @@
+package model_test
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+
+	"cloister/llama/gguf"
+	"cloister/llama/gguf/tinygguf"
+	"cloister/lora/model"
+)
+
+// of is a change to a model of another architecture.
+func of(architecture string, change func(*tinygguf.Config)) func(*tinygguf.Config) {
+	return func(c *tinygguf.Config) {
+		c.Architecture = architecture
+		if change != nil {
+			change(c)
+		}
+	}
+}
+
+func scaled(prefix, kind string, factor float32, original uint32) func([]gguf.KV, []gguf.Tensor) ([]gguf.KV, []gguf.Tensor) {
+	return func(kv []gguf.KV, tensors []gguf.Tensor) ([]gguf.KV, []gguf.Tensor) {
+		kv, tensors = set(prefix+".rope.scaling.type", kind)(kv, tensors)
+		kv, tensors = set(prefix+".rope.scaling.original_context_length", original)(kv, tensors)
+		return set(prefix+".rope.scaling.factor", factor)(kv, tensors)
+	}
+}
+
+// architectures is at least one variant of each that can be trained, with rows
+// of some hundred tokens in mind: windows are shorter than that.
+var architectures = []variant{
+	{"llama, yarn", func(c *tinygguf.Config) { c.HeadDim = 32; c.Context = 256 }, scaled("llama", "yarn", 4, 64)},
+}
+
+// Every architecture is among the variants, so each test below covers it.
+func TestEveryArchitectureIsTested(t *testing.T) {
+	for _, a := range model.Architectures() {
+		if !slices.ContainsFunc(architectures, func(v variant) bool { return strings.HasPrefix(v.name, a) }) {
+			t.Errorf("no variant of %s", a)
+		}
+	}
+}
+
+func TestArchitectureLogits(t *testing.T) {
+	for _, v := range architectures {
+		t.Run(v.name, func(t *testing.T) {
+			path := v.write(t)
+			m := open(t, path, model.Config{})
+			e := compareLogits(t, path, m, packed(m.Info().Vocab, 6, 100).Tokens)
+			t.Logf("relative error %.2g", e)
+			if !(e < 1e-3) {
+				t.Errorf("relative error %g", e)
+			}
+		})
+	}
+}
+
+// Loss and gradients against lora/ref: packed segments, and segments with a beginning in common.
+func TestArchitectureReference(t *testing.T) {
+	for _, v := range architectures {
+		path := v.write(t)
+		t.Run(v.name, func(t *testing.T) {
+			compareWithRef(t, path, model.Config{Rank: 4, Alpha: 8}, func(m *model.Model) *model.Batch {
+				return packed(m.Info().Vocab, 8, 30, 1, 70)
+			}, 3e-5)
+		})
+		t.Run(v.name+", shared beginning", func(t *testing.T) {
+			compareWithRef(t, path, model.Config{Rank: 4, Alpha: 8}, func(m *model.Model) *model.Batch {
+				return prompted(m.Info().Vocab, 12, 20, 16, 60)
+			}, 3e-5)
+		})
+	}
+}
+
+// Gradients against differences of the loss, for all matrices and for single
+// ones, where the backward pass ends early.
+func TestArchitectureGradients(t *testing.T) {
+	for _, v := range architectures {
+		path := v.write(t)
+		all := open(t, path, model.Config{})
+		cases := map[string]model.Config{"all": {}, "recomputed": {Recompute: true}, "plain C": {Naive: true}}
+		for i, p := range all.Params() {
+			if name := strings.Split(p.Name, ".")[2]; i%2 == 0 && strings.HasPrefix(p.Name, "blk.0.") {
+				cases[name] = model.Config{Targets: []string{name}}
+			}
+		}
+		for name, cfg := range cases {
+			t.Run(v.name+", "+name, func(t *testing.T) {
+				m := open(t, path, cfg)
+				randomB(m, 5)
+				finiteDifferences(t, m, packed(m.Info().Vocab, 2, 7, 1, 12))
+			})
+		}
+	}
+}
+
+// Computing a common beginning once changes nothing, whether a window reaches it or not.
+func TestArchitectureSharedBeginning(t *testing.T) {
+	for _, v := range architectures {
+		t.Run(v.name, func(t *testing.T) {
+			path := v.write(t)
+			shared, separate := open(t, path, model.Config{}), open(t, path, model.Config{SeparatePrefixes: true})
+			randomB(shared, 5)
+			randomB(separate, 5)
+			for _, lengths := range [][]int{{9, 10, 11}, {40, 30, 25}} {
+				b := prompted(288, 8, lengths...)
+				shared.ZeroGrad()
+				separate.ZeroGrad()
+				l0, l1 := backward(t, separate, b, 0.5), backward(t, shared, b, 0.5)
+				if d := distance(gradients(shared), gradients(separate)); math.Abs(l0.Sum-l1.Sum) > 1e-6*l0.Sum || !(d < 1e-5) {
+					t.Errorf("segments of %v: shared %v, separate %v, gradients differ by %g", lengths, l1, l0, d)
+				}
+			}
+		})
+	}
+}
+
+// What is kept or computed again, and how many threads compute, changes no
+// byte, and the memory is what was planned.
+func TestArchitectureDeterministic(t *testing.T) {
+	for _, v := range architectures {
+		t.Run(v.name, func(t *testing.T) {
+			path := v.write(t)
+			var want [][]float32
+			for _, cfg := range []model.Config{{Threads: 1}, {Threads: 3}, {Recompute: true}} {
+				m := openBest(t, path, cfg)
+				randomB(m, 5)
+				b := packed(m.Info().Vocab, 2, 50, 33)
+				l := backward(t, m, b, 1)
+				if f := loss(t, m, b); f != l {
+					t.Errorf("%+v: forward alone says %v, forward and backward %v", cfg, f, l)
+				}
+				if want == nil {
+					want = gradients(m)
+				}
+				if got := gradients(m); !same(got, want) {
+					t.Errorf("%+v: gradients differ by %g from one thread's", cfg, distance(got, want))
+				}
+			}
+		})
+	}
+}
+
+// Names of targets are the architecture's own; the others are refused with those that it has.
+func TestTargets(t *testing.T) {
+	for _, tt := range []struct {
+		architecture string
+		targets      []string
+		want         string // of layer 0, or of the error
+	}{
+		{"llama", []string{"all-linear"}, "attn_q attn_k attn_v attn_output ffn_gate ffn_up ffn_down"},
+		{"llama", []string{"attention", "ffn_up"}, "attn_q attn_k attn_v attn_output ffn_up"},
+		{"llama", []string{"attn_qkv"}, `no matrix "attn_qkv" to adapt in a model of architecture "llama"; choose from attn_q attn_k attn_v attn_output ffn_gate ffn_up ffn_down, or all-linear or attention`},
+	} {
+		t.Run(fmt.Sprint(tt.architecture, tt.targets), func(t *testing.T) {
+			path := variant{change: of(tt.architecture, nil)}.write(t)
+			f, err := gguf.Open(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer f.Close()
+			names, err := model.TargetsOf(f, tt.targets)
+			if got := strings.Join(names, " "); err == nil && got != tt.want || err != nil && err.Error() != tt.want {
+				t.Errorf("TargetsOf: %q, %v; want %q", got, err, tt.want)
+			}
+			m, openErr := model.Open(path, model.Config{Rank: 1, Targets: tt.targets})
+			if openErr != nil {
+				if err == nil || !strings.Contains(openErr.Error(), tt.want) {
+					t.Errorf("Open: %v", openErr)
+				}
+				return
+			}
+			defer m.Close()
+			for i, p := range m.Params()[:2*len(names)] {
+				if want := fmt.Sprintf("blk.0.%s.weight.lora_%c", names[i/2], "ab"[i%2]); p.Name != want {
+					t.Errorf("parameter %d is %s, want %s", i, p.Name, want)
+				}
+			}
+		})
+	}
+}

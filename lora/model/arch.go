@@ -29,14 +29,29 @@ type family struct {
 	softCap        bool                 // final_logit_softcapping bounds the logits
 	ropeFreqs      bool                 // may have rope_freqs, divisors of RoPE's speeds
 	longRope       bool                 // may have two sets of such divisors, for short and for long texts
-	experts        bool                 // the feed-forward part is one of experts, which have no adapters
+	experts        bool                 // the feed-forward part may be one of experts, which have no adapters
 	scale          func(*shape) float64 // of attention scores; nil: 1/√headDim
 }
 
 // families by general.architecture.
 var families = map[string]family{
-	// Llama 1 to 3, Mistral, SmolLM2 and their relatives.
-	"llama": {activation: native.SiLU, biases: allSlots, ropeFreqs: true},
+	// Llama 1 to 3, Mistral, Mixtral, SmolLM2 and their relatives.
+	"llama": {activation: native.SiLU, biases: allSlots, ropeFreqs: true, experts: true},
+	"qwen2": {activation: native.SiLU, neox: true, biases: []slot{attnQ, attnK, attnV}}, // and 2.5
+	"qwen3": {activation: native.SiLU, neox: true, biases: []slot{attnQ, attnK, attnV}, headNorms: true},
+	"gemma3": {activation: native.GELU, neox: true, biases: []slot{attnQ, attnK, attnV}, headNorms: true, postNorms: true,
+		embeddingScale: true, window: true, softCap: true, scale: gemma3Scale},
+	"phi3":     {activation: native.SiLU, neox: true, biases: []slot{attnQKV}, fused: true, longRope: true},
+	"qwen3moe": {activation: native.SiLU, neox: true, biases: []slot{attnQ, attnK, attnV}, headNorms: true, experts: true},
+}
+
+// gemma3Scale: the 27B model, which llama.cpp tells by its number of layers,
+// divides by the width of a head where it has one of another size.
+func gemma3Scale(s *shape) float64 {
+	if s.layers == 62 {
+		return 1 / math.Sqrt(float64(s.width/s.heads))
+	}
+	return 1 / math.Sqrt(float64(s.headDim))
 }
 
 // Architectures that can be trained.

@@ -30,10 +30,39 @@ func scaled(prefix, kind string, factor float32, original uint32) func([]gguf.KV
 	}
 }
 
+// gemma3 has layers with and without a window that is shorter than most segments.
+func gemma3(c *tinygguf.Config) {
+	c.Layers, c.HeadDim = 3, 16
+	c.Window, c.WindowPattern, c.WindowRopeBase, c.RopeBase = 6, 2, 1000, 100000
+}
+
 // architectures is at least one variant of each that can be trained, with rows
 // of some hundred tokens in mind: windows are shorter than that.
 var architectures = []variant{
 	{"llama, yarn", func(c *tinygguf.Config) { c.HeadDim = 32; c.Context = 256 }, scaled("llama", "yarn", 4, 64)},
+	{"qwen2", of("qwen2", nil), nil},
+	{"qwen2, heads of 16, tied", of("qwen2", func(c *tinygguf.Config) { c.Embedding, c.Tied = 64, true }), nil},
+	{"qwen2, yarn", of("qwen2", func(c *tinygguf.Config) { c.Embedding = 64 }), scaled("qwen2", "yarn", 4, 64)},
+	{"qwen3", of("qwen3", nil), nil},
+	{"qwen3, heads of 16", of("qwen3", func(c *tinygguf.Config) { c.HeadDim, c.Tied = 16, true }), nil},
+	{"gemma3", of("gemma3", gemma3), nil},
+	{"gemma3, default pattern, cap", of("gemma3", func(c *tinygguf.Config) {
+		gemma3(c)
+		c.WindowPattern, c.Layers, c.SoftCap, c.Window, c.Tied = 0, 7, 3, 5, true
+	}), nil},
+	{"gemma3, scaled", of("gemma3", gemma3), scaled("gemma3", "linear", 8, 64)},
+	{"gemma3, yarn", of("gemma3", gemma3), scaled("gemma3", "yarn", 8, 64)},
+	{"gemma3, list of windows", of("gemma3", gemma3), set("gemma3.attention.sliding_window_pattern", []bool{false, true, true})},
+	{"gemma3, no window", of("gemma3", nil), nil},
+	{"phi3", of("phi3", nil), nil},
+	{"phi3, short texts", of("phi3", func(c *tinygguf.Config) { c.Context, c.OriginalContext, c.Embedding = 512, 256, 64 }), nil},
+	{"phi3, long texts", of("phi3", func(c *tinygguf.Config) { c.Context, c.OriginalContext = 512, 40 }), nil},
+	{"phi3, part of a head turns", of("phi3", nil), set("phi3.rope.dimension_count", uint32(6))},
+	{"phi3, window that llama.cpp ignores", of("phi3", func(c *tinygguf.Config) { c.Window = 7 }), nil},
+	// With these seeds no token changes its experts within the steps of finite differences, nor by llama.cpp's F16 cache.
+	{"llama, experts", func(c *tinygguf.Config) { c.Experts, c.ExpertsUsed, c.Seed = 4, 2, 2 }, nil},
+	{"qwen3moe", of("qwen3moe", func(c *tinygguf.Config) { c.Experts, c.ExpertsUsed, c.Seed = 6, 2, 4 }), nil},
+	{"qwen3moe, all experts", of("qwen3moe", func(c *tinygguf.Config) { c.Experts, c.ExpertsUsed, c.HeadDim, c.FFN = 3, 3, 16, 48 }), nil},
 }
 
 // Every architecture is among the variants, so each test below covers it.
@@ -154,10 +183,22 @@ func TestTargets(t *testing.T) {
 	}{
 		{"llama", []string{"all-linear"}, "attn_q attn_k attn_v attn_output ffn_gate ffn_up ffn_down"},
 		{"llama", []string{"attention", "ffn_up"}, "attn_q attn_k attn_v attn_output ffn_up"},
+		{"qwen2", nil, "attn_q attn_k attn_v attn_output ffn_gate ffn_up ffn_down"},
+		{"qwen3", []string{"ffn_down", "attention"}, "attn_q attn_k attn_v attn_output ffn_down"},
+		{"gemma3", []string{"all-linear", "attn_q"}, "attn_q attn_k attn_v attn_output ffn_gate ffn_up ffn_down"},
+		{"phi3", nil, "attn_qkv attn_output ffn_up ffn_down"},
+		{"phi3", []string{"attention"}, "attn_qkv attn_output"},
+		{"phi3", []string{"ffn_gate"}, `no matrix "ffn_gate" to adapt in a model of architecture "phi3"; choose from attn_qkv attn_output ffn_up ffn_down, or all-linear or attention`},
+		{"qwen3moe", []string{"all-linear"}, "attn_q attn_k attn_v attn_output"},
+		{"qwen3moe", []string{"attn_v", "ffn_up"}, `no matrix "ffn_up" to adapt in a model of architecture "qwen3moe"; choose from attn_q attn_k attn_v attn_output, or all-linear or attention`},
 		{"llama", []string{"attn_qkv"}, `no matrix "attn_qkv" to adapt in a model of architecture "llama"; choose from attn_q attn_k attn_v attn_output ffn_gate ffn_up ffn_down, or all-linear or attention`},
 	} {
 		t.Run(fmt.Sprint(tt.architecture, tt.targets), func(t *testing.T) {
-			path := variant{change: of(tt.architecture, nil)}.write(t)
+			path := variant{change: of(tt.architecture, func(c *tinygguf.Config) {
+				if tt.architecture == "qwen3moe" {
+					c.Experts, c.ExpertsUsed = 4, 2
+				}
+			})}.write(t)
 			f, err := gguf.Open(path)
 			if err != nil {
 				t.Fatal(err)

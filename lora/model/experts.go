@@ -63,7 +63,8 @@ func (r *route) choose(logits native.Mat) {
 				}
 			}
 			taken[best] = true
-			chosen[i], out[i] = int32(best), float32(math.Exp(float64(row[best]-row[chosen[0]])))
+			chosen[i] = int32(best)
+			out[i] = float32(math.Exp(float64(row[best] - row[chosen[0]])))
 			total += float64(out[i])
 		}
 		for i := range out {

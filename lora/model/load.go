@@ -93,17 +93,18 @@ func (l *loader) shape() *shape {
 	l.prefix = arch + "."
 	n, _ := l.f.Uint(l.prefix + "expert_count")
 	if n > 0 && !fam.experts {
-		l.fail("%w: %q with %d experts in each layer; only models without experts are", ErrArchitecture, arch, n)
+		l.fail("%w: %q with %d experts in each layer; only llama and qwen3moe may have them", ErrArchitecture, arch, n)
 		return nil
 	}
 	s := &shape{family: fam, architecture: arch}
+	s.experts = n > 0
 	l.widths(s)
 	if s.epsilon = float32(l.float("attention.layer_norm_rms_epsilon", 0)); s.epsilon <= 0 {
 		l.fail("%sattention.layer_norm_rms_epsilon is missing or not positive", l.prefix)
 	}
-	if fam.experts {
+	if s.experts {
 		s.expertCount, s.expertsUsed = l.number("expert_count", 0), l.number("expert_used_count", 0)
-		s.ffn = l.number("expert_feed_forward_length", max(1, s.ffn/s.expertsUsed))
+		s.ffn = l.number("expert_feed_forward_length", s.ffn)
 		if s.expertsUsed > s.expertCount {
 			l.fail("a token uses %d of %d experts", s.expertsUsed, s.expertCount)
 		}
@@ -258,7 +259,7 @@ func (l *loader) layer(s *shape, i int, keep func(native.Weight) native.Mat) lay
 			out.linear[m].bias = keep(l.vector(bias, rows))
 		}
 	}
-	if s.family.experts {
+	if s.experts {
 		out.experts = l.experts(s, name)
 	}
 	return out

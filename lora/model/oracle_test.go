@@ -295,9 +295,20 @@ func TestOpenRefuses(t *testing.T) {
 		want string
 		arch bool
 	}{
-		{"other architecture", set("general.architecture", "mamba"), `"mamba"; supported: llama`, true},
+		{"other architecture", set("general.architecture", "mamba"), `"mamba"; supported: gemma3, llama, phi3, qwen2, qwen3, qwen3moe`, true},
 		{"no architecture", set("general.architecture", nil), "general.architecture", false},
-		{"experts", set("llama.expert_count", uint32(8)), "8 experts", true},
+		{"experts", func(kv []gguf.KV, tensors []gguf.Tensor) ([]gguf.KV, []gguf.Tensor) {
+			kv, tensors = set("general.architecture", "qwen2")(kv, tensors)
+			return set("qwen2.expert_count", uint32(8))(kv, tensors)
+		}, `"qwen2" with 8 experts`, true},
+		{"experts without tensors", func(kv []gguf.KV, tensors []gguf.Tensor) ([]gguf.KV, []gguf.Tensor) {
+			kv, tensors = set("llama.expert_used_count", uint32(2))(kv, tensors)
+			return set("llama.expert_count", uint32(8))(kv, tensors)
+		}, "blk.0.ffn_gate_inp.weight is missing", false},
+		{"more experts used than there are", func(kv []gguf.KV, tensors []gguf.Tensor) ([]gguf.KV, []gguf.Tensor) {
+			kv, tensors = set("llama.expert_used_count", uint32(9))(kv, tensors)
+			return set("llama.expert_count", uint32(8))(kv, tensors)
+		}, "9 of 8 experts", false},
 		{"longrope", set("llama.rope.scaling.type", "longrope"), `"longrope"`, true},
 		{"no layers", set("llama.block_count", nil), "llama.block_count", false},
 		{"zero layers", set("llama.block_count", uint32(0)), "llama.block_count is 0", false},

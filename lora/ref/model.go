@@ -122,18 +122,26 @@ func (m *Model) readShape(f *gguf.File) error {
 			m.scale = 1 / math.Sqrt(float64(m.Embedding/m.Heads))
 		}
 	}
-	if m.is("qwen3moe") {
-		m.experts, m.used, m.FFN = number("expert_count"), number("expert_used_count"), number("expert_feed_forward_length")
+	if m.experts = number("expert_count"); m.experts > 0 {
+		m.used = number("expert_used_count")
+		if n := number("expert_feed_forward_length"); n > 0 {
+			m.FFN = n
+		}
 	}
 	return nil
 }
 
-// pattern is the layers of which one, the last, has no window.
-func (m *Model) pattern(f *gguf.File) int {
-	if n, ok := f.Uint(m.arch + ".attention.sliding_window_pattern"); ok {
-		return int(n)
+// windowed says whether layer i has a window: by a list, or all layers but the last of each n.
+func (m *Model) windowed(f *gguf.File, i int) bool {
+	v, _ := f.Value(m.arch + ".attention.sliding_window_pattern")
+	if list, ok := v.([]bool); ok {
+		return list[i]
 	}
-	return 6
+	n, ok := v.(uint32)
+	if !ok {
+		n = 6
+	}
+	return (i+1)%int(n) != 0
 }
 
 func (m *Model) readTensors(r *reader) {
@@ -144,7 +152,7 @@ func (m *Model) readTensors(r *reader) {
 	m.embed = r.tensor("token_embd.weight", e, m.Vocab)
 	for i := range m.layers {
 		m.layers[i] = m.readLayer(r, i)
-		if n := m.pattern(r.f); m.window > 0 && (i+1)%n != 0 {
+		if m.window > 0 && m.windowed(r.f, i) {
 			m.layers[i].window = m.window
 		}
 	}
@@ -187,7 +195,7 @@ func (m *Model) readLayer(r *reader, i int) *layer {
 		l.attnPost, l.ffnPost = r.tensor(name("post_attention_norm"), e), r.tensor(name("post_ffw_norm"), e)
 	}
 	switch {
-	case m.is("qwen3moe"):
+	case m.experts > 0:
 		l.router = matrix("ffn_gate_inp", e, m.experts)
 		l.expertGate, l.expertUp, l.expertDown = stack("ffn_gate_exps", e, m.FFN), stack("ffn_up_exps", e, m.FFN), stack("ffn_down_exps", m.FFN, e)
 	case m.is("phi3"):

@@ -65,9 +65,12 @@ func row(lengths ...int) *ref.Batch {
 
 // Every gradient against central differences.
 func TestGradients(t *testing.T) {
-	for _, tied := range []bool{false, true} {
-		c := tinygguf.Default()
-		c.Embedding, c.Heads, c.KVHeads, c.FFN, c.Tied = 16, 4, 2, 20, tied
+	for _, c := range []tinygguf.Config{
+		{}, {Tied: true}, {Architecture: "qwen2"}, {Architecture: "qwen3", HeadDim: 6}, {Architecture: "phi3", OriginalContext: 5},
+		{Architecture: "gemma3", Window: 3, WindowPattern: 2, WindowRopeBase: 100, SoftCap: 4}, {Architecture: "qwen3moe", Experts: 5, ExpertsUsed: 2},
+	} {
+		c.Layers, c.Context, c.RopeBase, c.Epsilon, c.Vocab, c.Seed = 2, 64, 10000, 1e-5, 288, 1
+		c.Embedding, c.Heads, c.KVHeads, c.FFN = 16, 4, 2, 20
 		m := open(t, tiny(t, c), ref.Config{Rank: 2, Alpha: 3, Seed: 1})
 		randomB(m)
 		b := row(4, 6, 3)
@@ -82,8 +85,12 @@ func TestGradients(t *testing.T) {
 			}
 			return scale * l.Sum
 		}
-		if len(m.Params()) != 2*7*2 {
-			t.Fatalf("%d matrices", len(m.Params()))
+		matrices := map[string]int{"phi3": 4, "qwen3moe": 4}[c.Architecture]
+		if matrices == 0 {
+			matrices = 7
+		}
+		if len(m.Params()) != 2*2*matrices {
+			t.Fatalf("%s: %d matrices", c.Architecture, len(m.Params()))
 		}
 		for _, p := range m.Params() {
 			for j := range p.Data {
@@ -95,7 +102,7 @@ func TestGradients(t *testing.T) {
 				p.Data[j] = at
 				want := (up - down) / (2 * h)
 				if math.Abs(p.Grad[j]-want) > 1e-6*(1+math.Abs(want)) {
-					t.Fatalf("%s[%d]: gradient %g, by differences %g", p.Name, j, p.Grad[j], want)
+					t.Fatalf("%s %s[%d]: gradient %g, by differences %g", c.Architecture, p.Name, j, p.Grad[j], want)
 				}
 			}
 		}

@@ -13,11 +13,11 @@ type architecture struct {
 	headNorms bool // of each head of q and k
 	postNorms bool // after attention and after the feed-forward part
 	fused     bool // q, k and v in one matrix, gate and up in another
-	experts   bool // the feed-forward part is one of experts
+	experts   bool // the feed-forward part may be one of experts
 }
 
 var architectures = map[string]architecture{
-	"llama":    {},
+	"llama":    {experts: true},
 	"qwen2":    {biases: true},
 	"qwen3":    {headNorms: true},
 	"gemma3":   {headNorms: true, postNorms: true},
@@ -150,7 +150,7 @@ func (b *builder) attention(a architecture, name func(string) string) {
 func (b *builder) feedForward(a architecture, name func(string) string) {
 	e, f, x := b.c.Embedding, b.c.FFN, b.c.Experts
 	switch {
-	case a.experts:
+	case x > 0:
 		b.vectors(name("ffn_gate_inp"), e, x)
 		b.matrix(name("ffn_gate_exps"), fan(e), e, f, x)
 		b.matrix(name("ffn_up_exps"), fan(e), e, f, x)

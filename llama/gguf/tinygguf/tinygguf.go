@@ -43,7 +43,7 @@ type Config struct {
 	// OriginalContext, unless 0, gives the model factors of RoPE for positions
 	// up to it and others for longer texts (phi3).
 	OriginalContext int
-	// Experts in each layer, and how many of them a token uses (qwen3moe).
+	// Experts in each layer, and how many of them a token uses (qwen3moe, and llama if not 0).
 	Experts, ExpertsUsed int
 }
 
@@ -86,7 +86,7 @@ func Build(c Config) ([]gguf.KV, []gguf.Tensor, error) {
 	}
 	a, ok := architectures[c.Architecture]
 	if !ok || c.Layers < 1 || c.Heads < 1 || c.KVHeads < 1 || c.Heads%c.KVHeads != 0 || c.HeadDim%2 != 0 || c.Vocab < MinVocab ||
-		a.experts != (c.Experts > 0) || c.ExpertsUsed > c.Experts {
+		c.Experts > 0 && !a.experts || c.ExpertsUsed > c.Experts {
 		return nil, nil, fmt.Errorf("tinygguf: no such model: %+v", c)
 	}
 	b := &builder{c: c}

@@ -37,6 +37,36 @@ func TestLlamaCppLoads(t *testing.T) {
 	}
 }
 
+// So it does each architecture, with all that its files may have.
+func TestArchitectures(t *testing.T) {
+	for name, change := range map[string]func(*tinygguf.Config){
+		"llama": func(c *tinygguf.Config) { c.Experts, c.ExpertsUsed = 4, 2 },
+		"qwen2": func(*tinygguf.Config) {}, "qwen3": func(c *tinygguf.Config) { c.HeadDim = 16 },
+		"gemma3":   func(c *tinygguf.Config) { c.Window, c.WindowPattern, c.WindowRopeBase, c.SoftCap = 8, 2, 1000, 30 },
+		"phi3":     func(c *tinygguf.Config) { c.OriginalContext = 64 },
+		"qwen3moe": func(c *tinygguf.Config) { c.Experts, c.ExpertsUsed, c.Type = 4, 2, gguf.Q8_0 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := tinygguf.Default()
+			c.Architecture = name
+			change(&c)
+			path := filepath.Join(t.TempDir(), "tiny.gguf")
+			if err := tinygguf.WriteFile(path, c); err != nil {
+				t.Fatal(err)
+			}
+			m, err := llama.Open(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer m.Close()
+			if m.Architecture() != name {
+				t.Errorf("the architecture is %q", m.Architecture())
+			}
+			chatWith(t, m)
+		})
+	}
+}
+
 func chatWith(t *testing.T, m *llama.Model) {
 	t.Helper()
 	prompt, err := m.Prompt([]chat.Message{{Role: "user", Content: "the 한 ant\n"}})
@@ -104,6 +134,17 @@ func TestRefuses(t *testing.T) {
 	c.KVHeads = 3
 	if _, _, err := tinygguf.Build(c); err == nil {
 		t.Error("4 heads over 3 key heads were accepted")
+	}
+	for _, change := range []func(*tinygguf.Config){
+		func(c *tinygguf.Config) { c.Architecture = "mamba" },
+		func(c *tinygguf.Config) { c.Architecture, c.Experts, c.ExpertsUsed = "qwen3", 4, 2 },
+		func(c *tinygguf.Config) { c.Experts, c.ExpertsUsed = 2, 3 },
+	} {
+		c = tinygguf.Default()
+		change(&c)
+		if _, _, err := tinygguf.Build(c); err == nil {
+			t.Errorf("%+v was accepted", c)
+		}
 	}
 	c = tinygguf.Default()
 	c.Type = gguf.Q4_K

@@ -48,7 +48,7 @@ var architectures = []variant{
 	{"gemma3", of("gemma3", gemma3), nil},
 	{"gemma3, default pattern, cap", of("gemma3", func(c *tinygguf.Config) {
 		gemma3(c)
-		c.WindowPattern, c.Layers, c.SoftCap, c.Window, c.Tied = 0, 7, 3, 5, true
+		c.WindowPattern, c.Layers, c.SoftCap, c.Window, c.Tied = 0, 6, 3, 5, true
 	}), nil},
 	{"gemma3, scaled", of("gemma3", gemma3), scaled("gemma3", "linear", 8, 64)},
 	{"gemma3, yarn", of("gemma3", gemma3), scaled("gemma3", "yarn", 8, 64)},
@@ -86,6 +86,16 @@ func TestArchitectureLogits(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The 27B model of gemma3, which llama.cpp tells by its 62 layers, scales its scores otherwise.
+func TestGemma3Scale(t *testing.T) {
+	path := variant{change: of("gemma3", func(c *tinygguf.Config) { c.Layers, c.HeadDim, c.FFN = 62, 16, 32 })}.write(t)
+	cfg := model.Config{Rank: 2, Targets: []string{"attn_q"}}
+	if e := compareLogits(t, path, open(t, path, cfg), packed(288, 6, 40).Tokens); !(e < 1e-3) {
+		t.Errorf("relative error %g", e)
+	}
+	compareWithRef(t, path, cfg, func(*model.Model) *model.Batch { return packed(288, 8, 20) }, 3e-5)
 }
 
 // Loss and gradients against lora/ref: packed segments, and segments with a beginning in common.

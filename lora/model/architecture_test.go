@@ -91,8 +91,8 @@ func TestArchitectureLogits(t *testing.T) {
 // The 27B model of gemma3, which llama.cpp tells by its 62 layers, scales its scores otherwise.
 func TestGemma3Scale(t *testing.T) {
 	path := variant{change: of("gemma3", func(c *tinygguf.Config) { c.Layers, c.HeadDim, c.FFN = 62, 16, 32 })}.write(t)
-	cfg := model.Config{Rank: 2, Targets: []string{"attn_q"}}
-	if e := compareLogits(t, path, open(t, path, cfg), packed(288, 6, 40).Tokens); !(e < 1e-3) {
+	cfg := model.Config{Rank: 2, Alpha: 4, Targets: []string{"attn_q"}}
+	if e := compareLogits(t, path, open(t, path, cfg), packed(288, 6, 40).Tokens); !(e < 3e-3) { // so many F16 caches
 		t.Errorf("relative error %g", e)
 	}
 	compareWithRef(t, path, cfg, func(*model.Model) *model.Batch { return packed(288, 8, 20) }, 3e-5)

@@ -29,7 +29,12 @@ func edited(t *testing.T, c tinygguf.Config, edit func(kv []gguf.KV, tensors []g
 	if edit != nil {
 		kv, tensors = edit(kv, tensors)
 	}
-	path := filepath.Join(t.TempDir(), "edited.gguf")
+	return writeModel(t, kv, tensors)
+}
+
+func writeModel(t *testing.T, kv []gguf.KV, tensors []gguf.Tensor) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "model.gguf")
 	f, err := os.Create(path)
 	if err != nil {
 		t.Fatal(err)

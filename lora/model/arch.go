@@ -157,14 +157,18 @@ func (s *shape) attentionScale() float64 {
 	return 1 / math.Sqrt(float64(s.headDim))
 }
 
-// The names that stand for several matrices.
+// The names that stand for several matrices: all that a model has, and those of its attention.
 const (
-	allLinear = "all-linear"
-	attention = "attention"
+	AllLinear = "all-linear"
+	Attention = "attention"
 )
 
-// KnownTargets are the names that may stand in Config.Targets, whatever the architecture.
-func KnownTargets() []string { return append(slices.Clone(slotNames[:]), allLinear, attention) }
+// Matrices are the names of all matrices that may have an adapter, whatever the
+// architecture.
+func Matrices() []string { return slices.Clone(slotNames[:]) }
+
+// KnownTargets are what may stand in Config.Targets: Matrices, and the names that stand for several.
+func KnownTargets() []string { return append(Matrices(), AllLinear, Attention) }
 
 // TargetsOf are the matrices of a model's layers that get an adapter for these
 // names, in the order of the layer: all that it has for none and for
@@ -187,19 +191,19 @@ func TargetsOf(f *gguf.File, names []string) ([]string, error) {
 // targets turns names into slots, in the order of the layer.
 func (s *shape) targets(names []string) ([]slot, error) {
 	has := s.matrices()
-	known := map[string]bool{allLinear: true, attention: true}
+	known := map[string]bool{AllLinear: true, Attention: true}
 	var out []slot
 	for _, m := range has {
 		known[m.String()] = true
-		if len(names) == 0 || slices.Contains(names, allLinear) || slices.Contains(names, m.String()) ||
-			m.attention() && slices.Contains(names, attention) {
+		if len(names) == 0 || slices.Contains(names, AllLinear) || slices.Contains(names, m.String()) ||
+			m.attention() && slices.Contains(names, Attention) {
 			out = append(out, m)
 		}
 	}
 	for _, n := range names {
 		if !known[n] {
 			return nil, fmt.Errorf("no matrix %q to adapt in a model of architecture %q; choose from %s, or %s or %s",
-				n, s.architecture, strings.Trim(fmt.Sprint(has), "[]"), allLinear, attention)
+				n, s.architecture, strings.Trim(fmt.Sprint(has), "[]"), AllLinear, Attention)
 		}
 	}
 	return out, nil

@@ -88,6 +88,34 @@ func TestArchitectureLogits(t *testing.T) {
 	}
 }
 
+// llama.cpp knows the adapter's matrices by their names and computes the same with it.
+func TestArchitectureAdapter(t *testing.T) {
+	for _, v := range architectures {
+		t.Run(v.name, func(t *testing.T) {
+			path := v.write(t)
+			m := open(t, path, model.Config{Rank: 4, Alpha: 8})
+			randomB(m, 5)
+			kv := []gguf.KV{
+				{Key: "general.type", Value: "adapter"}, {Key: "general.architecture", Value: m.Info().Architecture},
+				{Key: "adapter.type", Value: "lora"}, {Key: "adapter.lora.alpha", Value: float32(8)},
+			}
+			var tensors []gguf.Tensor
+			for _, p := range m.Params() {
+				x := vector(p.Name, p.Data...)
+				x.Dims = []uint64{uint64(p.Cols), uint64(p.Rows)}
+				tensors = append(tensors, x)
+			}
+			tokens := packed(m.Info().Vocab, 6, 50).Tokens
+			adapter := writeModel(t, kv, tensors)
+			with, without := compareAdapter(t, path, adapter, m, tokens), compareLogits(t, path, m, tokens)
+			t.Logf("relative error %.2g; %.2g without the adapter", with, without)
+			if !(with < 1e-3) || without < 0.1 {
+				t.Errorf("relative error %g; %g without the adapter", with, without)
+			}
+		})
+	}
+}
+
 // The 27B model of gemma3, which llama.cpp tells by its 62 layers, scales its scores otherwise.
 func TestGemma3Scale(t *testing.T) {
 	path := variant{change: of("gemma3", func(c *tinygguf.Config) { c.Layers, c.HeadDim, c.FFN = 62, 16, 32 })}.write(t)

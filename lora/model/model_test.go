@@ -89,8 +89,14 @@ func sequence(tokens []int32) *model.Batch {
 	return b
 }
 
-// compareLogits returns the relative error ‖got-want‖/‖want‖ over all positions.
+// compareLogits returns the relative error ‖got-want‖/‖want‖ over all positions, want from llama.cpp without an adapter.
 func compareLogits(t *testing.T, path string, m *model.Model, tokens []int32) float64 {
+	t.Helper()
+	return compareAdapter(t, path, "", m, tokens)
+}
+
+// compareAdapter does so with the adapter in a file.
+func compareAdapter(t *testing.T, path, adapter string, m *model.Model, tokens []int32) float64 {
 	t.Helper()
 	got, err := m.Logits(sequence(tokens))
 	if err != nil {
@@ -101,7 +107,14 @@ func compareLogits(t *testing.T, path string, m *model.Model, tokens []int32) fl
 		t.Fatal(err)
 	}
 	defer lm.Close()
-	want, err := lm.Logits(tokens, nil)
+	var a *llama.Adapter
+	if adapter != "" {
+		if a, err = lm.LoadAdapter(adapter); err != nil {
+			t.Fatal(err)
+		}
+		defer a.Close()
+	}
+	want, err := lm.Logits(tokens, a)
 	if err != nil {
 		t.Fatal(err)
 	}

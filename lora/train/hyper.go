@@ -6,10 +6,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"cloister/lora/model"
 )
 
-// AllTargets are the matrices of a layer that an adapter can change.
-var AllTargets = []string{"attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"}
+// AllTargets are the matrices of a layer that an adapter can change; a base model has some of them.
+var AllTargets = model.Matrices()
 
 // Validate checks the values that were given. Its error names the field.
 func (h Hyperparameters) Validate() error {
@@ -38,8 +40,8 @@ func (h Hyperparameters) Validate() error {
 		return fmt.Errorf("lr_scheduler_type is %q; cosine, linear or constant is allowed", h.Schedule)
 	}
 	for i, t := range h.Targets {
-		if !slices.Contains(AllTargets, t) || slices.Contains(h.Targets[:i], t) {
-			return fmt.Errorf("target_modules has %q; each of %s is allowed, once", t, strings.Join(AllTargets, ", "))
+		if !slices.Contains(model.KnownTargets(), t) || slices.Contains(h.Targets[:i], t) {
+			return fmt.Errorf("target_modules has %q; each of %s is allowed, once", t, strings.Join(model.KnownTargets(), ", "))
 		}
 	}
 	return nil
@@ -48,9 +50,10 @@ func (h Hyperparameters) Validate() error {
 // Facts are what defaults depend on.
 type Facts struct {
 	Examples, ValidExamples int
-	LongestTokens           int   // of one example
-	Parameters              int64 // of the base
-	Context                 int   // tokens that the base was trained for; 0: unknown
+	LongestTokens           int      // of one example
+	Parameters              int64    // of the base
+	Context                 int      // tokens that the base was trained for; 0: unknown
+	Targets                 []string // matrices of the base that can have an adapter; nil: unknown
 }
 
 // Defaults that depend on nothing.
@@ -182,8 +185,11 @@ func (r *resolver) adapter() {
 		r.chose("alpha", r.h.Alpha, "twice the rank, so the scale alpha/rank is %d", defaultAlphaBy)
 	}
 	if len(r.h.Targets) == 0 {
-		r.h.Targets = slices.Clone(AllTargets)
-		r.chose("target_modules", strings.Join(r.h.Targets, ","), "all linear layers: facts are stored in the feed-forward ones too")
+		r.h.Targets = slices.Clone(r.f.Targets)
+		if len(r.h.Targets) == 0 {
+			r.h.Targets = []string{model.AllLinear}
+		}
+		r.chose("target_modules", strings.Join(r.h.Targets, ","), "all linear layers that can have an adapter: facts are stored in the feed-forward ones too")
 	}
 }
 

@@ -19,6 +19,7 @@ import (
 	"cloister/llama"
 	"cloister/llama/gguf"
 	"cloister/lora/data"
+	"cloister/lora/model"
 )
 
 // packLength is the length of packed rows, in tokens, when no example is
@@ -115,6 +116,14 @@ func (p *prepared) base(path string) error {
 	p.facts.Context = int(min(n, 1<<30))
 	for i := range f.Tensors {
 		p.facts.Parameters += int64(f.Tensors[i].Elements())
+	}
+	if p.facts.Targets, err = model.TargetsOf(f, nil); err != nil {
+		return fmt.Errorf("cannot train on %s: %w", path, err)
+	}
+	if len(p.h.Targets) > 0 {
+		if p.h.Targets, err = model.TargetsOf(f, p.h.Targets); err != nil {
+			return fmt.Errorf("target_modules: %w", err)
+		}
 	}
 	p.identity.Base, err = fingerprint(path, f)
 	return err

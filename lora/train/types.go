@@ -15,7 +15,7 @@ type Hyperparameters struct {
 	LearningRateMultiplier float64  `json:"learning_rate_multiplier,omitempty"`
 	Rank                   int      `json:"rank,omitempty"`
 	Alpha                  float64  `json:"alpha,omitempty"`             // the adapter's scale is Alpha/Rank
-	Targets                []string `json:"target_modules,omitempty"`    // of attn_q attn_k attn_v attn_output ffn_gate ffn_up ffn_down
+	Targets                []string `json:"target_modules,omitempty"`    // all-linear, attention, or names such as attn_q: see model.TargetsOf
 	Schedule               string   `json:"lr_scheduler_type,omitempty"` // "cosine", "linear" or "constant"
 	WarmupSteps            int      `json:"warmup_steps,omitempty"`      // -1: none
 	WeightDecay            float64  `json:"weight_decay,omitempty"`

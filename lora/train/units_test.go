@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"cloister/lora/model"
 	"cloister/lora/train"
 )
 
@@ -57,7 +58,7 @@ func TestResolve(t *testing.T) {
 		if h.BatchSize != tt.batch || h.LearningRate != tt.rate || h.Epochs != tt.epochs || h.WarmupSteps != tt.warmup {
 			t.Errorf("%s: batch %d, rate %g, epochs %d, warm-up %d", tt.name, h.BatchSize, h.LearningRate, h.Epochs, h.WarmupSteps)
 		}
-		if h.Rank != 16 || h.Alpha != 32 || len(h.Targets) != 7 || h.Schedule != "cosine" || h.MaxGradNorm != 1 || h.MaxLength != 2048 {
+		if h.Rank != 16 || h.Alpha != 32 || len(h.Targets) != 1 || h.Targets[0] != model.AllLinear || h.Schedule != "cosine" || h.MaxGradNorm != 1 || h.MaxLength != 2048 {
 			t.Errorf("%s: %+v", tt.name, h)
 		}
 		if (h.Patience == 3) != (tt.facts.ValidExamples > 0) {

@@ -3,7 +3,7 @@
 //
 // The frozen weights stay as they are in the file, quantised and mapped; each
 // product dequantises them block by block. Forward and backward are written
-// out layer by layer (layer.go, backward.go) over a table of kernels that
+// out layer by layer (layer.go) over a table of kernels that
 // package native supplies. Residuals, norms, softmax and products are float32.
 // DESIGN.md in the folder above has the maths with shapes.
 //

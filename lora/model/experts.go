@@ -2,6 +2,7 @@ package model
 
 import (
 	"math"
+	"slices"
 
 	"cloister/lora/internal/native"
 )
@@ -53,16 +54,14 @@ func (r *route) choose(logits native.Mat) {
 	all, w := logits.Slice(), r.weights.Slice()
 	for t := range logits.Rows {
 		row, out, chosen := all[t*n:(t+1)*n], w[t*k:(t+1)*k], r.chosen[t*k:(t+1)*k]
-		taken := make(map[int]bool, k)
 		total := 0.0
 		for i := range k {
 			best := -1
 			for e, v := range row {
-				if !taken[e] && (best < 0 || v > row[best]) {
+				if (best < 0 || v > row[best]) && !slices.Contains(chosen[:i], int32(e)) {
 					best = e
 				}
 			}
-			taken[best] = true
 			chosen[i] = int32(best)
 			out[i] = float32(math.Exp(float64(row[best] - row[chosen[0]])))
 			total += float64(out[i])

@@ -105,6 +105,9 @@ func (l *loader) shape() *shape {
 	if s.experts {
 		s.expertCount, s.expertsUsed = l.number("expert_count", 0), l.number("expert_used_count", 0)
 		s.ffn = l.number("expert_feed_forward_length", s.ffn)
+		if n := l.number("expert_group_count", 1); n > 1 {
+			l.fail("%w: %q with experts in %d groups", ErrArchitecture, s.architecture, n)
+		}
 		if s.expertsUsed > s.expertCount {
 			l.fail("a token uses %d of %d experts", s.expertsUsed, s.expertCount)
 		}

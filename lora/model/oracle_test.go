@@ -310,6 +310,11 @@ func TestOpenRefuses(t *testing.T) {
 			kv, tensors = set("llama.expert_used_count", uint32(2))(kv, tensors)
 			return set("llama.expert_count", uint32(8))(kv, tensors)
 		}, "blk.0.ffn_gate_inp.weight is missing", false},
+		{"groups of experts", func(kv []gguf.KV, tensors []gguf.Tensor) ([]gguf.KV, []gguf.Tensor) {
+			kv, tensors = set("llama.expert_used_count", uint32(2))(kv, tensors)
+			kv, tensors = set("llama.expert_group_count", uint32(2))(kv, tensors)
+			return set("llama.expert_count", uint32(8))(kv, tensors)
+		}, "2 groups", true},
 		{"more experts used than there are", func(kv []gguf.KV, tensors []gguf.Tensor) ([]gguf.KV, []gguf.Tensor) {
 			kv, tensors = set("llama.expert_used_count", uint32(9))(kv, tensors)
 			return set("llama.expert_count", uint32(8))(kv, tensors)

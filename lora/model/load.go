@@ -200,6 +200,7 @@ type linear struct {
 	adapted bool
 	a, b    native.Mat // [rank × in], [out × rank]
 	da, db  native.Mat // gradients
+	stream  uint64     // of dropout
 }
 
 // layer has what its architecture has; the other norms have no Data, the other matrices neither.

@@ -23,6 +23,7 @@ type Model struct {
 	info   Info
 	w      *weights
 	params []*Param
+	key    uint64 // of the noise; see Draw
 
 	file  *gguf.File
 	cpu   *native.CPU
@@ -44,6 +45,9 @@ func Open(path string, cfg Config) (*Model, error) {
 	}
 	if !(cfg.Alpha > 0) || math.IsInf(float64(cfg.Alpha), 0) {
 		return nil, fmt.Errorf("alpha is %g; it must be positive", cfg.Alpha)
+	}
+	if !(cfg.Dropout >= 0 && cfg.Dropout < 1) {
+		return nil, fmt.Errorf("dropout is %g; it must be at least 0 and below 1", cfg.Dropout)
 	}
 	m := &Model{cfg: cfg, scale: cfg.Alpha / float32(cfg.Rank)}
 	if err := m.open(path); err != nil {
@@ -116,7 +120,7 @@ func (m *Model) lay(l *loader, targets []slot) {
 		for _, s := range targets {
 			lin := &m.w.layers[i].linear[s]
 			name := fmt.Sprintf("blk.%d.%s.weight.lora_", i, s)
-			lin.adapted = true
+			lin.adapted, lin.stream = true, streamOf(name)
 			lin.a, lin.da = m.param(name+"a", r, lin.w.Cols)
 			lin.b, lin.db = m.param(name+"b", lin.w.Rows, r)
 			if lin.a.Data != nil {

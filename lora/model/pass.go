@@ -14,6 +14,7 @@ type pass struct {
 	a     *native.Arena
 	prof  *profile
 	plan  bool // count memory only: matrices have no data
+	noisy bool // training with Config.Dropout or Config.EmbeddingNoise
 	err   error
 	batch *Batch
 
@@ -72,6 +73,9 @@ func (p *pass) embed(x native.Mat) {
 			x.Slice()[i] *= by
 		}
 	}
+	if p.noisy {
+		p.embeddingNoise(x)
+	}
 }
 
 // zero clears a matrix without gaps.
@@ -84,7 +88,7 @@ func (p *pass) zero(x native.Mat) {
 // forward computes the products of a group: for each output of a matrix of it,
 // which is a cut of its rows and mostly all of them,
 //
-//	u_i = scale·x·A_iᵀ                       [t × rank]
+//	u_i = scale·drop(x)·A_iᵀ                 [t × rank]  without noise drop(x) is x
 //	y_i = x·W_iᵀ + u_i·B_iᵀ + bias_i         [t × out], or y_i += with add
 //
 // x is [t × in]. Without y only u is computed.
@@ -93,10 +97,16 @@ func (p *pass) forward(g int, l *layer, x native.Mat, u *[slots]native.Mat, y []
 	defer p.a.Release(mark)
 	packed := p.m.cpu.Packed(p.a, x.Rows, x.Cols)
 	p.do("pack", p.k.Pack(packed, x))
+	drops := p.noisy && p.m.cfg.Dropout > 0
 	for _, s := range p.m.groups[g].slots {
 		lin := &l.linear[s]
 		if lin.adapted {
-			p.do("adapters forward", p.k.Gemm(u[s], false, native.Term{A: packed, B: native.Float(lin.a), Trans: true, Scale: p.m.scale}))
+			in, inside := packed, p.a.Mark()
+			if drops {
+				in = p.dropped(x, lin)
+			}
+			p.do("adapters forward", p.k.Gemm(u[s], false, native.Term{A: in, B: native.Float(lin.a), Trans: true, Scale: p.m.scale}))
+			p.a.Release(inside)
 		}
 		for c := 0; c+1 < len(lin.cuts) && len(y) > 0; c++ {
 			from, to := lin.cuts[c], lin.cuts[c+1]
@@ -118,12 +128,14 @@ func (p *pass) forward(g int, l *layer, x native.Mat, u *[slots]native.Mat, y []
 // sums over the outputs of a matrix, and over the matrices for dx:
 //
 //	du = scale·Σ dy·B                    [t × rank]
-//	dB += dyᵀ·u,  dA += duᵀ·x            (u holds the scale, so does du)
-//	dx = Σ dy·W + Σ du·A                 [t × in]
+//	dB += dyᵀ·u,  dA += duᵀ·drop(x)      (u holds the scale, so does du)
+//	dx = Σ dy·W + Σ drop(du·A)           [t × in]
 func (p *pass) backward(g int, l *layer, x native.Mat, u *[slots]native.Mat, dy []native.Mat, dx native.Mat) {
 	mark := p.a.Mark()
 	defer p.a.Release(mark)
 	var terms []native.Term
+	var later []func()
+	drops := p.noisy && p.m.cfg.Dropout > 0
 	for _, s := range p.m.groups[g].slots {
 		lin := &l.linear[s]
 		var inner []native.Term // of du
@@ -147,13 +159,24 @@ func (p *pass) backward(g int, l *layer, x native.Mat, u *[slots]native.Mat, dy 
 		}
 		du := p.a.Mat(x.Rows, p.m.cfg.Rank)
 		p.do("adapters backward", p.k.Gemm(du, false, inner...))
-		p.do("adapters gradient", p.k.GemmTN(lin.da, du, x, false))
-		if dx.Rows > 0 {
+		in, inside := x, p.a.Mark()
+		if drops {
+			in = p.dropped(x, lin)
+		}
+		p.do("adapters gradient", p.k.GemmTN(lin.da, du, in, false))
+		p.a.Release(inside)
+		switch {
+		case dx.Rows > 0 && drops:
+			later = append(later, func() { p.addDropped(dx, du, lin) })
+		case dx.Rows > 0:
 			terms = append(terms, native.Term{A: du, B: native.Float(lin.a)})
 		}
 	}
 	if dx.Rows > 0 {
 		p.do(p.m.groups[g].name+" backward", p.k.Gemm(dx, false, terms...))
+	}
+	for _, add := range later {
+		add()
 	}
 }
 

@@ -19,8 +19,9 @@ func (m *Model) Loss(b *Batch) (Loss, error) {
 }
 
 // Backward adds scale · ∂Sum/∂param to every Param.Grad and returns the loss.
+// With noise every segment has its own draws, so nothing is shared then.
 func (m *Model) Backward(b *Batch, scale float64) (Loss, error) {
-	r, err := m.row(b, !m.cfg.SeparatePrefixes)
+	r, err := m.row(b, !m.cfg.SeparatePrefixes && !m.cfg.noisy())
 	if err != nil {
 		return Loss{}, err
 	}
@@ -159,6 +160,7 @@ func (p *pass) train(scale float64, kept int) Loss {
 			all[i] = scratch
 		}
 	}
+	p.noisy = m.cfg.noisy()
 	p.embed(x[0])
 	for i := range all {
 		all[i].x = x[i]

@@ -14,6 +14,13 @@ type Config struct {
 	// Seed of the start values of A.
 	Seed int64
 
+	// Dropout is the share of the inputs of each A that Backward sets to zero at
+	// random, the others growing by 1/(1-Dropout); below 1. See Model.Draw.
+	Dropout float64
+	// EmbeddingNoise is the alpha of NEFTune: Backward adds uniform noise of at
+	// most EmbeddingNoise/√(T·width) to the embeddings of a segment of T tokens.
+	EmbeddingNoise float64
+
 	// MemoryLimit bounds the bytes of activations that are kept for the
 	// backward pass; layers that do not fit are computed twice instead. 0 means
 	// that everything is kept.

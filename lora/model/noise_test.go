@@ -53,7 +53,7 @@ func TestNoiseDraws(t *testing.T) {
 		}
 		return gradients(m)
 	}
-	whole := prompted(64, 6, 5, 9, 3)
+	whole := prompted(64, 6, 9, 12, 10)
 	want := run(model.Config{Threads: 1}, 7, whole)
 	if !same(want, run(model.Config{Threads: 3}, 7, whole)) {
 		t.Error("the number of threads changes the draws")

@@ -4,18 +4,12 @@ import (
 	"errors"
 	"math"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 
 	"cloister/lora/internal/native"
 	"cloister/lora/model"
-)
-
-// Constants of AdamW, as PEFT and PyTorch have them.
-const (
-	beta1   = 0.9
-	beta2   = 0.999
-	epsilon = 1e-8
 )
 
 // adamW is the optimiser (Loshchilov and Hutter, arXiv:1711.05101): Adam with
@@ -26,11 +20,11 @@ type adamW struct {
 	threads int
 	m, v    [][]float32 // first and second moments, shaped as the params
 	t       int         // updates made
-	decay   float64
+	h       *Hyperparameters
 }
 
-func newAdamW(params []*model.Param, decay float64, threads int) *adamW {
-	return &adamW{params: params, threads: threads, m: like(params), v: like(params), decay: decay}
+func newAdamW(params []*model.Param, h *Hyperparameters, threads int) *adamW {
+	return &adamW{params: params, threads: threads, m: like(params), v: like(params), h: h}
 }
 
 // like makes zeros in the shapes of the params.
@@ -61,10 +55,13 @@ func clip(norm, limit float64) float64 { return min(1, limit/(norm+1e-6)) }
 // update makes one step with the gradients times factor; see native.AdamW.
 func (o *adamW) update(lr, factor float64) error {
 	o.t++
-	step := native.AdamW{Step: o.t, Rate: lr, Beta1: beta1, Beta2: beta2, Epsilon: epsilon, Decay: o.decay, Factor: factor}
+	step := native.AdamW{Step: o.t, Rate: lr, Beta1: o.h.Beta1, Beta2: o.h.Beta2, Epsilon: o.h.Epsilon, Decay: o.h.WeightDecay, Factor: factor}
 	errs := make([]error, len(o.params))
 	each(len(o.params), o.threads, func(i int) {
-		p := o.params[i]
+		p, step := o.params[i], step
+		if o.h.LoraPlusRatio > 0 && strings.HasSuffix(p.Name, ".lora_b") { // LoRA+: B has another rate
+			step.Rate *= o.h.LoraPlusRatio
+		}
 		errs[i] = step.Update(p.Data, p.Grad, o.m[i], o.v[i])
 	})
 	return errors.Join(errs...)

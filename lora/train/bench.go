@@ -50,12 +50,12 @@ var benchLengths = []int{
 // each example.
 func Bench(ctx context.Context, c BenchConfig) (BenchResult, error) {
 	c.Rank, c.Batch, c.Row, c.Steps = or(c.Rank, 16), or(c.Batch, 4), or(c.Row, 1024), or(c.Steps, 8)
-	m, err := model.Open(c.BasePath, model.Config{Rank: c.Rank, Alpha: float32(2 * c.Rank), Threads: c.Threads, Profile: c.Profile, Float32: c.Precision == "float32"})
+	m, err := model.Open(c.BasePath, model.Config{Rank: c.Rank, Alpha: float32(2 * c.Rank), Threads: c.Threads, Profile: c.Profile, Float32: c.Precision == float32s})
 	if err != nil {
 		return BenchResult{}, err
 	}
 	defer m.Close()
-	b := &bench{c: c, m: m, opt: newAdamW(m.Params(), 0, c.Threads), rng: rand.New(rand.NewPCG(1, 1))}
+	b := &bench{c: c, m: m, opt: newAdamW(m.Params(), &Hyperparameters{Beta1: defaultBeta1, Beta2: defaultBeta2, Epsilon: defaultEpsilon}, c.Threads), rng: rand.New(rand.NewPCG(1, 1))}
 	r := BenchResult{Kernels: m.Kernels(), Steps: c.Steps}
 	var begin time.Time
 	for step := range c.Steps + 1 {

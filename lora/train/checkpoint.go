@@ -21,7 +21,7 @@ import (
 //	SHA-256 of all of the above
 const (
 	checkpointMagic   = "CLOISTCK"
-	checkpointVersion = 1
+	checkpointVersion = 2
 	checkpointName    = "checkpoint"
 	maxHeader         = 16 << 20
 )
@@ -62,13 +62,16 @@ type state struct {
 	Correct int     `json:"correct"`
 
 	SkippedInARow int       `json:"skipped_in_a_row"`
-	Early         []float64 `json:"early"`  // losses of the first steps
-	Smooth        float64   `json:"smooth"` // of the loss
+	Highest       float64   `json:"highest"`      // loss of a step that was not skipped
+	HighestNorm   float64   `json:"highest_norm"` // of its gradient
+	Early         []float64 `json:"early"`        // losses of the first steps
+	Smooth        float64   `json:"smooth"`       // of the loss
 
 	Tokens  int64        `json:"tokens"` // of the examples seen, each time they were seen
 	Seconds float64      `json:"seconds"`
-	Best    int          `json:"best"`      // epoch of the best adapter, from 1; 0: none yet
-	BestIs  *float64     `json:"best_loss"` // its validation loss
+	Eval    evaluation   `json:"eval"`           // the last one
+	Since   int          `json:"since"`          // evaluations since the best
+	Best    *EpochStat   `json:"best,omitempty"` // of the best adapter; nil: none yet
 	Curve   []EpochStat  `json:"curve"`
 	Kept    []Checkpoint `json:"kept"` // Path is relative to the work folder
 }

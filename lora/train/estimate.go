@@ -68,7 +68,7 @@ func (p *prepared) count() Estimation {
 	e := Estimation{
 		Examples: len(p.train), ValidExamples: len(p.valid), Tokens: tokens(p.train),
 		Longest: max(longest(p.train), longest(p.valid)), Resolved: p.h,
-		Steps: p.h.Epochs * stepsPerEpoch(len(p.train), p.h.BatchSize),
+		Steps: newPlan(p.train, &p.h).total(),
 	}
 	for i := range p.train {
 		e.LossTokens += int64(p.train[i].Targets())
@@ -95,11 +95,13 @@ func tokens(rows []data.Row) int64 {
 // measure returns the tokens a second of training and of validation, on the
 // batches that training would begin with. The first one warms up the caches.
 func (p *prepared) measure(ctx context.Context, m trainable) (train, valid float64, err error) {
-	order := data.Order(len(p.train), p.h.Seed, 1)
 	var batches []data.Packed
-	for at := 0; at < len(order) && len(batches) < 8; at += p.h.BatchSize {
+	for _, numbers := range newPlan(p.train, &p.h).steps(0) {
+		if len(batches) >= 8 {
+			break
+		}
 		var rows []data.Row
-		for _, n := range order[at:min(at+p.h.BatchSize, len(order))] {
+		for _, n := range numbers {
 			rows = append(rows, p.train[n])
 		}
 		batches = append(batches, data.Pack(rows, p.rowLen)...)

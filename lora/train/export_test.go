@@ -37,7 +37,7 @@ var LearningRate = learningRate
 // AdamW makes one update of each gradient in turn and returns the param after it.
 func AdamW(start float32, grads []float32, lr, decay, limit float64) []float32 {
 	p := &model.Param{Data: []float32{start}, Grad: make([]float32, 1)}
-	o := newAdamW([]*model.Param{p}, decay, 1)
+	o := newAdamW([]*model.Param{p}, &Hyperparameters{WeightDecay: decay, Beta1: defaultBeta1, Beta2: defaultBeta2, Epsilon: defaultEpsilon}, 1)
 	var out []float32
 	for _, g := range grads {
 		p.Grad[0] = g
@@ -62,7 +62,7 @@ func SampleCheckpoint(lengths []int) []byte {
 	loss := 1.25
 	s := &snapshot{
 		Identity: identity{"base", "examples", "hyper"}, HasBest: true, params: fill(1), m: fill(2), v: fill(3), best: fill(4),
-		State: state{Step: 12, Updates: 11, Epoch: 1, Best: 1, BestIs: &loss, Curve: []EpochStat{{Epoch: 1, Step: 10, TrainLoss: 2, ValidLoss: &loss}}},
+		State: state{Step: 12, Updates: 11, Epoch: 1, Best: &EpochStat{Epoch: 1, Step: 10, ValidLoss: &loss}, Curve: []EpochStat{{Epoch: 1, Step: 10, TrainLoss: 2, ValidLoss: &loss}}},
 	}
 	var b bytes.Buffer
 	if err := s.encode(&b); err != nil {
@@ -82,5 +82,5 @@ func DecodeCheckpoint(b []byte, lengths []int) (step int, firsts []float32, err 
 			firsts = append(firsts, g[0][0])
 		}
 	}
-	return s.State.Step, firsts, s.State.check(10, 3)
+	return s.State.Step, firsts, s.State.check([]int{10, 20, 30})
 }

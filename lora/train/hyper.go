@@ -4,251 +4,159 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strconv"
 	"strings"
 
 	"cloister/lora/model"
 )
 
+// Hyperparameters of one run. A zero value means "choose for me", or off where
+// the comment says so, and Resolve says what was chosen and why. Names are
+// OpenAI's where it has them, and otherwise those of PEFT and of Transformers'
+// TrainingArguments.
+type Hyperparameters struct {
+	Epochs    int `json:"n_epochs,omitempty"`
+	BatchSize int `json:"batch_size,omitempty"` // examples in one batch
+	// BatchTokens fills batches up to so many tokens, in place of a number of
+	// examples; 0: off. An example that has more is a batch of its own.
+	BatchTokens int `json:"batch_tokens,omitempty"`
+	// Accumulation is the number of batches that one optimiser step learns from;
+	// 0 means 1. Memory does not grow with it, nor with the batch.
+	Accumulation int `json:"gradient_accumulation_steps,omitempty"`
+
+	LearningRate float64 `json:"learning_rate,omitempty"`
+	// LearningRateMultiplier scales the automatic rate; ignored when LearningRate is set.
+	LearningRateMultiplier float64 `json:"learning_rate_multiplier,omitempty"`
+	// LoraPlusRatio is the learning rate of B over that of A (LoRA+,
+	// arXiv:2402.12354, which advises 16 with a lower rate); 0: off, which is 1.
+	LoraPlusRatio float64 `json:"loraplus_lr_ratio,omitempty"`
+	Schedule      string  `json:"lr_scheduler_type,omitempty"` // "cosine", "cosine_with_restarts", "linear" or "constant"
+	// Cycles is how often "cosine_with_restarts" begins at the full rate (arXiv:1608.03983).
+	Cycles      int     `json:"num_cycles,omitempty"`
+	WarmupSteps int     `json:"warmup_steps,omitempty"` // -1: none
+	WarmupRatio float64 `json:"warmup_ratio,omitempty"` // the warm-up as a share of all steps
+
+	Rank  int     `json:"rank,omitempty"`
+	Alpha float64 `json:"alpha,omitempty"` // the adapter's scale is Alpha/Rank (LoRA, arXiv:2106.09685)
+	// RankStabilized makes the scale Alpha/√Rank (rsLoRA, arXiv:2312.03732). The
+	// file then has the alpha that gives the same scale in llama.cpp.
+	RankStabilized bool `json:"use_rslora,omitempty"`
+	// Dropout is the share of the inputs of A that a step sets to zero at random; 0: off.
+	Dropout float64 `json:"lora_dropout,omitempty"`
+	// Targets are "all-linear", "attention", or names such as attn_q; see model.TargetsOf.
+	Targets []string `json:"target_modules,omitempty"`
+	// NoiseAlpha adds uniform noise of at most NoiseAlpha/√(tokens·width) to the
+	// embeddings of an example (NEFTune, arXiv:2310.05914, which tries 5, 10 and 15); 0: off.
+	NoiseAlpha float64 `json:"neftune_noise_alpha,omitempty"`
+
+	WeightDecay float64 `json:"weight_decay,omitempty"`  // of AdamW (arXiv:1711.05101); 0: off
+	Beta1       float64 `json:"adam_beta1,omitempty"`    // decay of the mean of gradients
+	Beta2       float64 `json:"adam_beta2,omitempty"`    // decay of the mean of their squares
+	Epsilon     float64 `json:"adam_epsilon,omitempty"`  // added to the root of that mean
+	MaxGradNorm float64 `json:"max_grad_norm,omitempty"` // gradients are clipped to this norm
+
+	MaxLength int   `json:"max_length,omitempty"` // tokens of one example; longer ones are cut at the end
+	NoShuffle bool  `json:"no_shuffle,omitempty"` // keep the order of the examples, in every epoch
+	Seed      int64 `json:"seed"`                 // of start values, order, dropout and noise
+
+	// EvalSteps is the number of steps between evaluations on the validation
+	// set; 0: at the end of each epoch only. There is one at the end of each
+	// epoch in any case.
+	EvalSteps       int `json:"eval_steps,omitempty"`
+	Patience        int `json:"patience,omitempty"`         // evaluations without a better loss before the run stops; -1: never stop early
+	KeepCheckpoints int `json:"save_total_limit,omitempty"` // adapters of the last epochs that are kept as models
+
+	// Precision of matrix products: "bf16" or "float32". All else is float32 always.
+	Precision string `json:"precision,omitempty"`
+}
+
+// FieldError says which hyper-parameter has a wrong value, and what it may be.
+type FieldError struct {
+	Field   string // its name on the wire
+	Message string // without the name
+}
+
+func (e *FieldError) Error() string { return e.Field + " " + e.Message }
+
+func wrong(field, format string, a ...any) error {
+	return &FieldError{field, fmt.Sprintf(format, a...)}
+}
+
 // AllTargets are the matrices of a layer that an adapter can change; a base model has some of them.
 var AllTargets = model.Matrices()
 
-// Validate checks the values that were given. Its error names the field.
+// Precisions.
+const (
+	bf16     = "bf16"
+	float32s = "float32"
+)
+
+// Validate checks the values that were given. Its error is a *FieldError.
 func (h Hyperparameters) Validate() error {
 	for _, v := range []struct {
 		name      string
 		value     float64
 		low, high float64
 	}{
-		{"n_epochs", float64(h.Epochs), 0, 10000},
-		{"batch_size", float64(h.BatchSize), 0, 1 << 16},
-		{"learning_rate", h.LearningRate, 0, 10},
-		{"learning_rate_multiplier", h.LearningRateMultiplier, 0, 1e6},
-		{"rank", float64(h.Rank), 0, 4096},
-		{"alpha", h.Alpha, 0, 1e6},
-		{"warmup_steps", float64(h.WarmupSteps), -1, 1 << 30},
-		{"weight_decay", h.WeightDecay, 0, 100},
-		{"max_grad_norm", h.MaxGradNorm, 0, math.MaxFloat32},
-		{"max_length", float64(h.MaxLength), 0, 1 << 24},
+		{"n_epochs", float64(h.Epochs), 1, 10000},
+		{"batch_size", float64(h.BatchSize), 1, 1 << 16},
+		{"batch_tokens", float64(h.BatchTokens), 1, 1 << 24},
+		{"gradient_accumulation_steps", float64(h.Accumulation), 1, 1 << 16},
+		{"learning_rate", h.LearningRate, 1e-8, 10},
+		{"learning_rate_multiplier", h.LearningRateMultiplier, math.SmallestNonzeroFloat64, 1000},
+		{"loraplus_lr_ratio", h.LoraPlusRatio, 1e-3, 1000},
+		{"num_cycles", float64(h.Cycles), 1, 1000},
+		{"warmup_steps", float64(h.WarmupSteps), -1, 1 << 20},
+		{"warmup_ratio", h.WarmupRatio, 0, 1},
+		{"rank", float64(h.Rank), 1, 512},
+		{"alpha", h.Alpha, 1e-3, 4096},
+		{"lora_dropout", h.Dropout, 0, 0.95},
+		{"neftune_noise_alpha", h.NoiseAlpha, 0, 1000},
+		{"weight_decay", h.WeightDecay, 0, 10},
+		{"adam_beta1", h.Beta1, 0, 0.99999},
+		{"adam_beta2", h.Beta2, 0, 0.99999},
+		{"adam_epsilon", h.Epsilon, 1e-30, 1},
+		{"max_grad_norm", h.MaxGradNorm, 1e-6, 1e6},
+		{"max_length", float64(h.MaxLength), 16, 1 << 20},
+		{"eval_steps", float64(h.EvalSteps), 1, 1 << 30},
 		{"patience", float64(h.Patience), -1, 10000},
+		{"save_total_limit", float64(h.KeepCheckpoints), 1, 1000},
 	} {
-		if !(v.value >= v.low && v.value <= v.high) { // NaN as well
-			return fmt.Errorf("%s is %g; %g to %g is allowed", v.name, v.value, v.low, v.high)
+		if v.value != 0 && !(v.value >= v.low && v.value <= v.high) { // NaN as well
+			return wrong(v.name, "is %g; it must be %g to %g, or left out to be chosen automatically", v.value, v.low, v.high)
 		}
 	}
-	if !slices.Contains([]string{"", cosine, linear, constant}, h.Schedule) {
-		return fmt.Errorf("lr_scheduler_type is %q; cosine, linear or constant is allowed", h.Schedule)
+	return h.validateWords()
+}
+
+// validateWords checks what is no number, and what does not go together.
+func (h Hyperparameters) validateWords() error {
+	if !slices.Contains([]string{"", cosine, restarts, linear, constant}, h.Schedule) {
+		return wrong("lr_scheduler_type", "is %q; it must be %s, %s, %s or %s", h.Schedule, cosine, restarts, linear, constant)
+	}
+	if !slices.Contains([]string{"", bf16, float32s}, h.Precision) {
+		return wrong("precision", "is %q; it must be %s or %s", h.Precision, bf16, float32s)
 	}
 	for i, t := range h.Targets {
 		if !slices.Contains(model.KnownTargets(), t) || slices.Contains(h.Targets[:i], t) {
-			return fmt.Errorf("target_modules has %q; each of %s is allowed, once", t, strings.Join(model.KnownTargets(), ", "))
+			return wrong("target_modules", "has %q; each of %s is allowed, once", t, strings.Join(model.KnownTargets(), ", "))
 		}
+	}
+	switch {
+	case h.BatchSize > 0 && h.BatchTokens > 0:
+		return wrong("batch_tokens", "is %d and batch_size is %d; give one of them", h.BatchTokens, h.BatchSize)
+	case h.WarmupSteps != 0 && h.WarmupRatio != 0:
+		return wrong("warmup_ratio", "is %g and warmup_steps is %d; give one of them", h.WarmupRatio, h.WarmupSteps)
+	case h.Cycles > 0 && h.Schedule != restarts:
+		return wrong("num_cycles", "is %d, which has a meaning only with the lr_scheduler_type %s", h.Cycles, restarts)
 	}
 	return nil
 }
 
-// Facts are what defaults depend on.
-type Facts struct {
-	Examples, ValidExamples int
-	LongestTokens           int      // of one example
-	Parameters              int64    // of the base
-	Context                 int      // tokens that the base was trained for; 0: unknown
-	Targets                 []string // matrices of the base that can have an adapter; nil: unknown
-}
-
-// Defaults that depend on nothing.
-const (
-	defaultRank     = 16
-	defaultAlphaBy  = 2 // alpha is this times the rank
-	defaultPatience = 3
-	defaultNorm     = 1
-	mostEpochs      = 10
-	usualMaxLength  = 2048
-)
-
-// Resolve fills in what was left open, and gives a reason for each value that
-// it chose. The values come from measurements on small models with a few
-// hundred short examples, where learning rate and number of epochs decide
-// whether facts are learned at all, and from the ranges that are usual for
-// LoRA on larger ones.
-func Resolve(h Hyperparameters, f Facts) (Hyperparameters, []Choice) {
-	r := resolver{h: h, f: f}
-	r.batch()
-	r.rate()
-	r.epochs()
-	r.adapter()
-	r.schedule()
-	r.length()
-	r.patience()
-	if r.h.MaxGradNorm == 0 {
-		r.h.MaxGradNorm = defaultNorm
-		r.chose("max_grad_norm", r.h.MaxGradNorm, "one bad batch must not undo many good ones")
+// fileAlpha is the alpha with which alpha/rank, which is what llama.cpp
+// computes, is the scale that was asked for.
+func (h *Hyperparameters) fileAlpha() float64 {
+	if h.RankStabilized {
+		return h.Alpha * math.Sqrt(float64(h.Rank))
 	}
-	return r.h, r.choices
-}
-
-type resolver struct {
-	h       Hyperparameters
-	f       Facts
-	choices []Choice
-}
-
-func (r *resolver) chose(name string, value any, reason string, a ...any) {
-	r.choices = append(r.choices, Choice{name, fmt.Sprint(value), fmt.Sprintf(reason, a...)})
-}
-
-func (r *resolver) batch() {
-	if r.h.BatchSize > 0 {
-		return
-	}
-	n := 8
-	switch {
-	case r.f.Examples < 100:
-		n = 4
-	case r.f.Examples >= 20000:
-		n = 32
-	case r.f.Examples >= 5000:
-		n = 16
-	}
-	r.h.BatchSize = max(1, min(n, r.f.Examples))
-	r.chose("batch_size", r.h.BatchSize, "for %d examples: enough steps to learn from, and each steady enough", r.f.Examples)
-}
-
-// anchor is a value that is known to be right at a size of the model.
-type anchor struct{ parameters, value float64 }
-
-// between interpolates in the logarithm of size and value.
-func between(parameters int64, anchors []anchor) float64 {
-	p := float64(parameters)
-	last := len(anchors) - 1
-	if p >= anchors[last].parameters {
-		return anchors[last].value
-	}
-	for i, b := range anchors[1:] {
-		a := anchors[i]
-		if p <= a.parameters {
-			return a.value
-		}
-		if p < b.parameters {
-			share := math.Log(p/a.parameters) / math.Log(b.parameters/a.parameters)
-			return a.value * math.Pow(b.value/a.value, share)
-		}
-	}
-	return anchors[last].value
-}
-
-func (r *resolver) rate() {
-	if r.h.LearningRate > 0 {
-		return
-	}
-	rate := twoDigits(between(r.f.Parameters, []anchor{{200e6, 1e-3}, {1e9, 4e-4}, {7e9, 2e-4}}))
-	why := fmt.Sprintf("for a model of %s parameters: LoRA takes more than full fine-tuning, and small models take more than large ones", count(r.f.Parameters))
-	if m := r.h.LearningRateMultiplier; m > 0 && m != 1 {
-		why = fmt.Sprintf("learning_rate_multiplier %g times the automatic %g %s", m, rate, why)
-		rate *= m
-	}
-	r.h.LearningRate = rate
-	r.chose("learning_rate", rate, "%s", why)
-}
-
-// epochs aims at some 3000 looks at examples, which a model of 135M needs to
-// learn facts by heart; large models need fewer.
-func (r *resolver) epochs() {
-	if r.h.Epochs > 0 {
-		return
-	}
-	looks := 3000 * between(r.f.Parameters, []anchor{{200e6, 1}, {1e9, 0.6}, {7e9, 0.3}})
-	most := max(3, math.Round(mostEpochs*looks/3000))
-	if r.f.Examples < 50 {
-		most = min(most, 8)
-	}
-	n := min(math.Ceil(looks/float64(max(1, r.f.Examples))), most)
-	least := 2.0
-	if r.f.Examples >= 10000 {
-		least = 1
-	}
-	r.h.Epochs = int(max(n, least))
-	why := "%d examples and a model of %s parameters: small models need many looks at a fact, large sets few epochs"
-	if r.f.Examples < 50 {
-		why = "%d examples are few: more passes over them would be learned by heart instead of generalised (model of %s parameters)"
-	}
-	r.chose("n_epochs", r.h.Epochs, why, r.f.Examples, count(r.f.Parameters))
-}
-
-func (r *resolver) adapter() {
-	if r.h.Rank == 0 {
-		r.h.Rank = defaultRank
-		r.chose("rank", r.h.Rank, "room for a few thousand facts at a small cost")
-	}
-	if r.h.Alpha == 0 {
-		r.h.Alpha = float64(defaultAlphaBy * r.h.Rank)
-		r.chose("alpha", r.h.Alpha, "twice the rank, so the scale alpha/rank is %d", defaultAlphaBy)
-	}
-	if len(r.h.Targets) == 0 {
-		r.h.Targets = slices.Clone(r.f.Targets)
-		if len(r.h.Targets) == 0 {
-			r.h.Targets = []string{model.AllLinear}
-		}
-		r.chose("target_modules", strings.Join(r.h.Targets, ","), "all linear layers that can have an adapter: facts are stored in the feed-forward ones too")
-	}
-}
-
-func (r *resolver) schedule() {
-	if r.h.Schedule == "" {
-		r.h.Schedule = cosine
-		r.chose("lr_scheduler_type", r.h.Schedule, "fast while there is much to learn, small steps at the end")
-	}
-	if r.h.WarmupSteps == 0 {
-		total := r.h.Epochs * stepsPerEpoch(r.f.Examples, r.h.BatchSize)
-		r.h.WarmupSteps = max(1, min(100, total/30))
-		r.chose("warmup_steps", r.h.WarmupSteps, "a thirtieth of %d steps: the optimiser's averages settle first", total)
-	}
-}
-
-func (r *resolver) length() {
-	if c := r.f.Context; c > 0 && r.h.MaxLength > c {
-		r.h.MaxLength = c
-		r.chose("max_length", c, "the model's context is shorter than what was asked for")
-	}
-	if r.h.MaxLength > 0 {
-		return
-	}
-	limit, why := usualMaxLength, fmt.Sprintf("the longest example has %d tokens; memory grows with the longest row", r.f.LongestTokens)
-	if r.f.Context > 0 && r.f.Context < limit {
-		limit, why = r.f.Context, fmt.Sprintf("the model's context; the longest example has %d tokens", r.f.LongestTokens)
-	}
-	r.h.MaxLength = limit
-	r.chose("max_length", limit, "%s", why)
-}
-
-func (r *resolver) patience() {
-	if r.h.Patience != 0 {
-		return
-	}
-	if r.f.ValidExamples == 0 {
-		r.h.Patience = -1
-		r.chose("patience", "none", "without validation examples nothing says when to stop; the last epoch is kept")
-		return
-	}
-	r.h.Patience = defaultPatience
-	r.chose("patience", r.h.Patience, "stop when the validation loss has not improved for so many epochs, and keep the best epoch")
-}
-
-func stepsPerEpoch(examples, batch int) int { return (examples + batch - 1) / max(1, batch) }
-
-// twoDigits rounds to two significant digits.
-func twoDigits(v float64) float64 {
-	out, _ := strconv.ParseFloat(strconv.FormatFloat(v, 'e', 1, 64), 64)
-	return out
-}
-
-// count writes a number of parameters as people do: 135M, 7.2B.
-func count(n int64) string {
-	switch {
-	case n >= 1e9:
-		return fmt.Sprintf("%.1fB", float64(n)/1e9)
-	case n >= 1e6:
-		return fmt.Sprintf("%.0fM", float64(n)/1e6)
-	}
-	return fmt.Sprint(n)
+	return h.Alpha
 }

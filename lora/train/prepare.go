@@ -49,6 +49,10 @@ func prepare(ctx context.Context, req Request) (*prepared, error) {
 	if err := req.Hyperparameters.Validate(); err != nil {
 		return nil, err
 	}
+	hasBF16 := model.HasBF16()
+	if req.Hyperparameters.Precision == bf16 && !hasBF16 {
+		return nil, wrong("precision", "is %s, which this CPU does not multiply; leave it out or take %s", bf16, float32s)
+	}
 	p := &prepared{h: req.Hyperparameters}
 	if err := p.base(req.BasePath); err != nil {
 		return nil, err
@@ -70,6 +74,7 @@ func prepare(ctx context.Context, req Request) (*prepared, error) {
 		return nil, err
 	}
 	p.facts.Examples, p.facts.ValidExamples = len(p.train), len(p.valid)
+	p.facts.Tokens, p.facts.BF16 = tokens(p.train), hasBF16
 	p.resolve()
 	p.train = p.cut(p.train, "training")
 	p.valid = p.cut(p.valid, "validation")
@@ -168,8 +173,8 @@ func (p *prepared) continueFrom(path string) error {
 			targets = append(targets, t)
 		}
 	}
-	if h := p.h; h.Rank != 0 && h.Rank != a.Rank || h.Alpha != 0 && h.Alpha != a.Alpha || len(h.Targets) > 0 && !sameSet(h.Targets, targets) {
-		return fmt.Errorf("%s has rank %d, alpha %g and the targets %s; leave these out to continue from it", path, a.Rank, a.Alpha, strings.Join(targets, ", "))
+	if h := p.h; h.RankStabilized || h.Rank != 0 && h.Rank != a.Rank || h.Alpha != 0 && h.Alpha != a.Alpha || len(h.Targets) > 0 && !sameSet(h.Targets, targets) {
+		return fmt.Errorf("%s has rank %d, alpha %g and the targets %s; leave rank, alpha, use_rslora and target_modules out to continue from it", path, a.Rank, a.Alpha, strings.Join(targets, ", "))
 	}
 	p.init, p.h.Rank, p.h.Alpha, p.h.Targets = a, a.Rank, a.Alpha, targets
 	return nil

@@ -23,6 +23,8 @@ type trainable interface {
 	Backward(b *model.Batch, scale float64) (model.Loss, error)
 	// MemoryFor is what Backward takes for a row of that many tokens, in bytes.
 	MemoryFor(rowLen int) int64
+	// Draw chooses the noise of the calls of Backward that follow.
+	Draw(key uint64)
 	Close() error
 }
 
@@ -41,8 +43,6 @@ func openModel(path string, cfg model.Config) (trainable, error) {
 
 const (
 	usualCheckpointSteps = 25
-	keptEpochs           = 3 // adapters of the last epochs that stay in the work folder
-	mostSkipped          = 5 // steps in a row without a finite gradient
 	adapterPrefix        = "adapter-step-"
 )
 
@@ -87,7 +87,8 @@ func run(ctx context.Context, req Request, emit func(Event), open opener) (Resul
 func (p *prepared) open(req Request, open opener) (trainable, error) {
 	free := availableMemory()
 	m, err := open(req.BasePath, model.Config{
-		Rank: p.h.Rank, Alpha: float32(p.h.Alpha), Targets: p.h.Targets, Threads: req.Threads, Seed: p.h.Seed, MemoryLimit: free / 2,
+		Rank: p.h.Rank, Alpha: float32(p.h.fileAlpha()), Targets: p.h.Targets, Threads: req.Threads, Seed: p.h.Seed, MemoryLimit: free / 2,
+		Dropout: p.h.Dropout, EmbeddingNoise: p.h.NoiseAlpha, Float32: p.h.Precision == float32s,
 	})
 	if err != nil {
 		return nil, err
@@ -126,18 +127,19 @@ type job struct {
 	valid []data.Packed
 	clock *clock
 
-	perEpoch, total int // steps
-	state           state
-	best            [][]float32 // the best adapter so far
-	earlier         float64     // seconds of the runs before this one
+	plan    *plan
+	total   int // steps
+	state   state
+	best    [][]float32 // the best adapter so far
+	earlier float64     // seconds of the runs before this one
 }
 
 func newJob(req Request, p *prepared, m trainable, emit func(Event)) *job {
 	j := &job{req: req, p: p, h: p.h, m: m, emit: emit, clock: newClock()}
-	j.opt = newAdamW(m.Params(), p.h.WeightDecay, req.Threads)
+	j.opt = newAdamW(m.Params(), &j.h, req.Threads)
 	j.valid = data.Pack(p.valid, p.rowLen)
-	j.perEpoch = stepsPerEpoch(len(p.train), p.h.BatchSize)
-	j.total = j.perEpoch * p.h.Epochs
+	j.plan = newPlan(p.train, &j.h)
+	j.total = j.plan.total()
 	return j
 }
 
@@ -150,7 +152,7 @@ func (j *job) resume() error {
 	}
 	s, err := loadCheckpoint(j.req.WorkDir, j.p.identity, lengths)
 	if err == nil && s != nil {
-		err = s.State.check(j.perEpoch, j.h.Epochs)
+		err = s.State.check(j.plan.ends)
 	}
 	if pathError := (*os.PathError)(nil); errors.As(err, &pathError) {
 		return err
@@ -173,10 +175,17 @@ func (j *job) resume() error {
 	return nil
 }
 
-// check refuses a position that cannot be.
-func (s *state) check(perEpoch, epochs int) error {
-	in := s.Step - s.Epoch*perEpoch
-	if s.Epoch < 0 || s.Epoch > epochs || in < 0 || in > perEpoch || s.Updates < 0 || s.Updates > s.Step || s.Best < 0 || s.Best > s.Epoch || len(s.Curve) != s.Epoch {
+// check refuses a position that cannot be; ends are the steps at the ends of epochs.
+func (s *state) check(ends []int) error {
+	bad := s.Epoch < 0 || s.Epoch > len(ends) || s.Updates < 0 || s.Updates > s.Step || len(s.Curve) != s.Epoch || s.Eval.Step < 0 || s.Eval.Step > s.Step || s.Since < 0
+	bad = bad || s.Best != nil && (s.Best.Epoch < 1 || s.Best.Epoch > s.Epoch+1 || s.Best.Step > s.Step)
+	if !bad && s.Epoch > 0 && !s.Stopped {
+		bad = s.Step < ends[s.Epoch-1]
+	}
+	if !bad {
+		bad = s.Step < 0 || s.Step > ends[min(s.Epoch, len(ends)-1)]
+	}
+	if bad {
 		return fmt.Errorf("%w: impossible position", errCheckpoint)
 	}
 	for _, k := range s.Kept {
@@ -207,7 +216,7 @@ func (j *job) finish() error {
 	if j.best == nil {
 		return fmt.Errorf("%w: no epoch ended with a finite validation loss", ErrDiverged)
 	}
-	a := newAdapter(j.p.architecture, j.h.Alpha, j.m.Params(), j.best)
+	a := newAdapter(j.p.architecture, j.h.fileAlpha(), j.m.Params(), j.best)
 	if err := a.WriteFile(j.req.OutPath); err != nil {
 		return fmt.Errorf("cannot write the adapter: %w", err)
 	}
@@ -217,8 +226,11 @@ func (j *job) finish() error {
 func (j *job) result() Result {
 	s := &j.state
 	r := Result{
-		OutPath: j.req.OutPath, Steps: s.Step, TrainedTokens: s.Tokens, BestEpoch: s.Best, StoppedEarly: s.Stopped,
+		OutPath: j.req.OutPath, Steps: s.Step, TrainedTokens: s.Tokens, StoppedEarly: s.Stopped,
 		Curve: s.Curve, Resolved: j.h, Seconds: j.earlier + j.clock.seconds(), PeakBytes: peakMemory(),
+	}
+	if s.Best != nil {
+		r.Best, r.BestEpoch = *s.Best, s.Best.Epoch
 	}
 	for _, k := range s.Kept {
 		k.Path = filepath.Join(j.req.WorkDir, k.Path)

@@ -4,27 +4,6 @@ import (
 	"cloister/llama/chat"
 )
 
-// Hyperparameters of one run. A zero value means "choose for me", and Resolve
-// says what was chosen and why. Names are OpenAI's where it has them and
-// PEFT's otherwise.
-type Hyperparameters struct {
-	Epochs       int     `json:"n_epochs,omitempty"`
-	BatchSize    int     `json:"batch_size,omitempty"` // examples in one optimiser step
-	LearningRate float64 `json:"learning_rate,omitempty"`
-	// LearningRateMultiplier scales the automatic rate; ignored when LearningRate is set.
-	LearningRateMultiplier float64  `json:"learning_rate_multiplier,omitempty"`
-	Rank                   int      `json:"rank,omitempty"`
-	Alpha                  float64  `json:"alpha,omitempty"`             // the adapter's scale is Alpha/Rank
-	Targets                []string `json:"target_modules,omitempty"`    // all-linear, attention, or names such as attn_q: see model.TargetsOf
-	Schedule               string   `json:"lr_scheduler_type,omitempty"` // "cosine", "linear" or "constant"
-	WarmupSteps            int      `json:"warmup_steps,omitempty"`      // -1: none
-	WeightDecay            float64  `json:"weight_decay,omitempty"`
-	MaxGradNorm            float64  `json:"max_grad_norm,omitempty"` // clipping; 0 means 1
-	MaxLength              int      `json:"max_length,omitempty"`    // tokens of one example; longer ones are cut at the end
-	Patience               int      `json:"patience,omitempty"`      // epochs without a better validation loss before the run stops; -1: never stop early
-	Seed                   int64    `json:"seed"`
-}
-
 // Choice is a hyper-parameter with the reason for its value.
 type Choice struct {
 	Name   string `json:"name"`
@@ -55,6 +34,9 @@ type Request struct {
 	// CheckpointSteps is the number of optimiser steps between checkpoints; 0
 	// means 25. There is one at the end of each epoch as well.
 	CheckpointSteps int `json:"checkpoint_steps,omitempty"`
+	// DumpPath is a safetensors file that the first step writes: its loss and
+	// gradients before clipping, and its tokens (dump.go). Empty: none.
+	DumpPath string `json:"dump_path,omitempty"`
 }
 
 // Event reports progress. Kind says which fields are set.
@@ -62,7 +44,8 @@ type Event struct {
 	// Kind is "info" or "warning" (Message only), "choice" (Choice), "step"
 	// (Step, TotalSteps, Epoch, Loss, Accuracy, LearningRate, GradNorm,
 	// TokensPerSecond, TokensDone, SecondsLeft), "epoch" (the same and
-	// ValidLoss, ValidAccuracy) or "checkpoint" (Step, Path).
+	// ValidLoss, ValidAccuracy), "evaluation" (within an epoch: the same as
+	// "epoch", with the loss of the epoch so far) or "checkpoint" (Step, Path).
 	Kind    string  `json:"kind"`
 	Message string  `json:"message"`
 	Choice  *Choice `json:"choice,omitempty"`
@@ -96,7 +79,8 @@ type Result struct {
 	OutPath       string          `json:"out_path"`
 	Steps         int             `json:"steps"`
 	TrainedTokens int64           `json:"trained_tokens"` // tokens of all examples times the epochs run
-	BestEpoch     int             `json:"best_epoch"`     // the epoch whose adapter was kept
+	BestEpoch     int             `json:"best_epoch"`     // the epoch in which, or at whose end, the adapter was kept
+	Best          EpochStat       `json:"best"`           // when the adapter was kept
 	StoppedEarly  bool            `json:"stopped_early"`
 	Curve         []EpochStat     `json:"curve"`
 	Resolved      Hyperparameters `json:"resolved"`

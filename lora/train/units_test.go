@@ -1,7 +1,9 @@
 package train_test
 
 import (
+	"errors"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -18,9 +20,11 @@ func TestSchedule(t *testing.T) {
 		{"cosine", 0, 4, 12, 0.25}, {"cosine", 3, 4, 12, 1}, {"cosine", 4, 4, 12, 1}, {"cosine", 8, 4, 12, 0.5},
 		{"cosine", 11, 4, 12, (1 + math.Cos(math.Pi*7/8)) / 2}, {"cosine", 0, 0, 2, 1}, {"cosine", 1, 0, 2, 0.5},
 		{"linear", 1, 2, 10, 1}, {"linear", 6, 2, 10, 0.5}, {"linear", 9, 2, 10, 0.125}, {"linear", 0, 0, 1, 1},
+		{"cosine_with_restarts", 0, 1, 13, 1}, {"cosine_with_restarts", 1, 1, 13, 1}, {"cosine_with_restarts", 3, 1, 13, 0.5},
+		{"cosine_with_restarts", 5, 1, 13, 1}, {"cosine_with_restarts", 11, 1, 13, 0.5},
 		{"constant", 0, 2, 10, 0.5}, {"constant", 9, 2, 10, 1}, {"cosine", 1, 5, 2, 0.4},
 	} {
-		if got := train.LearningRate(tt.schedule, 2, tt.step, tt.warmup, tt.total); math.Abs(got-2*tt.want) > 1e-12 {
+		if got := train.LearningRate(tt.schedule, 2, tt.step, tt.warmup, tt.total, 3); math.Abs(got-2*tt.want) > 1e-12 {
 			t.Errorf("%s, step %d of %d with %d to warm up: %g, want %g", tt.schedule, tt.step, tt.total, tt.warmup, got, 2*tt.want)
 		}
 	}
@@ -71,7 +75,7 @@ func TestResolve(t *testing.T) {
 			}
 			seen[c.Name] = true
 		}
-		if len(seen) != 11 {
+		if len(seen) != 16 {
 			t.Errorf("%s: choices of %d values", tt.name, len(seen))
 		}
 		if again, more := train.Resolve(h, tt.facts); len(more) != 0 || again.LearningRate != h.LearningRate {
@@ -85,6 +89,7 @@ func TestResolveGiven(t *testing.T) {
 	given := train.Hyperparameters{
 		Epochs: 2, BatchSize: 3, LearningRate: 5e-5, LearningRateMultiplier: 7, Rank: 4, Alpha: 4, Targets: []string{"attn_q"},
 		Schedule: "linear", WarmupSteps: -1, MaxGradNorm: 2, MaxLength: 100, Patience: 5,
+		Beta1: 0.8, Beta2: 0.9, Epsilon: 1e-6, KeepCheckpoints: 2, Precision: "float32",
 	}
 	if h, choices := train.Resolve(given, f); len(choices) != 0 || h.LearningRate != 5e-5 || h.WarmupSteps != -1 {
 		t.Errorf("%+v, %+v", h, choices)
@@ -92,6 +97,18 @@ func TestResolveGiven(t *testing.T) {
 	h, choices := train.Resolve(train.Hyperparameters{LearningRateMultiplier: 0.5}, f)
 	if h.LearningRate != 5e-4 || !strings.Contains(choices[1].Reason, "learning_rate_multiplier 0.5 times the automatic 0.001") {
 		t.Errorf("multiplier: %g, %+v", h.LearningRate, choices)
+	}
+	h, _ = train.Resolve(train.Hyperparameters{Targets: []string{"attention"}, RankStabilized: true, WarmupRatio: 0.1, Schedule: "cosine_with_restarts"}, f)
+	if !slices.Equal(h.Targets, []string{"attention"}) || h.Alpha != 8 || h.WarmupSteps != 30 || h.WarmupRatio != 0 || h.Cycles != 2 {
+		t.Errorf("resolved %+v", h)
+	}
+	if h, _ := train.Resolve(train.Hyperparameters{BatchTokens: 500, Accumulation: 2, Epochs: 3, WarmupRatio: 0.5}, train.Facts{Examples: 240, Tokens: 20000}); h.BatchSize != 0 || h.WarmupSteps != 30 {
+		t.Errorf("a batch of tokens: %+v", h)
+	}
+	for precision, has := range map[string]bool{"bf16": true, "float32": false} {
+		if h, _ := train.Resolve(train.Hyperparameters{}, train.Facts{BF16: has}); h.Precision != precision {
+			t.Errorf("BF16 %v: precision %s", has, h.Precision)
+		}
 	}
 	if h, _ := train.Resolve(train.Hyperparameters{MaxLength: 5000}, f); h.MaxLength != 1024 {
 		t.Errorf("max_length %d beyond the context", h.MaxLength)
@@ -102,10 +119,15 @@ func TestValidate(t *testing.T) {
 	for field, h := range map[string]train.Hyperparameters{
 		"n_epochs": {Epochs: -1}, "batch_size": {BatchSize: -2}, "learning_rate": {LearningRate: math.NaN()}, "rank": {Rank: 1 << 20},
 		"lr_scheduler_type": {Schedule: "cosinus"}, "target_modules": {Targets: []string{"q_proj"}}, "warmup_steps": {WarmupSteps: -2},
-		"alpha": {Alpha: math.Inf(1)}, "patience": {Patience: -2}, "max_length": {MaxLength: -1}, "learning_rate_multiplier": {LearningRateMultiplier: -1},
+		"alpha": {Alpha: math.Inf(1)}, "batch_tokens": {BatchSize: 2, BatchTokens: 100}, "gradient_accumulation_steps": {Accumulation: -1},
+		"loraplus_lr_ratio": {LoraPlusRatio: -1}, "num_cycles": {Cycles: 2}, "warmup_ratio": {WarmupRatio: 0.1, WarmupSteps: 3}, "lora_dropout": {Dropout: 1},
+		"neftune_noise_alpha": {NoiseAlpha: -1}, "adam_beta1": {Beta1: 1}, "adam_beta2": {Beta2: 1}, "adam_epsilon": {Epsilon: -1}, "precision": {Precision: "int8"},
+		"weight_decay": {WeightDecay: -1}, "max_grad_norm": {MaxGradNorm: -1}, "eval_steps": {EvalSteps: -1}, "save_total_limit": {KeepCheckpoints: -1},
+		"target_modules ": {Targets: []string{"attention", "attention"}}, "patience": {Patience: -2}, "max_length": {MaxLength: -1}, "learning_rate_multiplier": {LearningRateMultiplier: -1},
 	} {
-		if err := h.Validate(); err == nil || !strings.Contains(err.Error(), field) {
-			t.Errorf("%s: %v", field, err)
+		wrong, ok := errors.AsType[*train.FieldError](h.Validate())
+		if !ok || wrong.Field != strings.TrimSpace(field) || !strings.HasPrefix(wrong.Error(), wrong.Field+" ") {
+			t.Errorf("%s: %v", field, wrong)
 		}
 	}
 	if err := (train.Hyperparameters{Targets: []string{"attn_q", "attn_q"}}).Validate(); err == nil {

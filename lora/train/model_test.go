@@ -3,6 +3,7 @@ package train_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"path/filepath"
 	"testing"
@@ -74,22 +75,42 @@ func TestCurveAgainstReference(t *testing.T) {
 }
 
 // The real model's run, killed, gives the bytes of one that was left alone,
-// whatever the number of threads.
+// whatever the number of threads, wherever it was killed, and with every option
+// that draws at random or counts steps.
 func TestKillWithKernels(t *testing.T) {
 	base := writeTiny(t)
-	whole := request(t, base)
-	whole.Threads = 1
-	if _, err := train.Run(context.Background(), whole, nil); err != nil {
-		t.Fatal(err)
-	}
-	req := request(t, base)
-	req.Threads = 2
 	t.Setenv(kernelsVariable, "1")
-	for _, when := range []string{"event 18", "rename 2"} {
-		die(t, req, when)
+	plain := func(*train.Request) {}
+	options := func(r *train.Request) {
+		h := &r.Hyperparameters
+		h.BatchSize, h.BatchTokens, h.Accumulation = 0, 60, 2
+		h.Dropout, h.NoiseAlpha, h.LoraPlusRatio, h.RankStabilized = 0.2, 5, 4, true
+		h.Schedule, h.WarmupSteps, h.WarmupRatio, h.EvalSteps = "cosine_with_restarts", 0, 0.1, 2
+		r.CheckpointSteps = 2
 	}
-	if _, err := train.Run(context.Background(), req, nil); err != nil {
-		t.Fatal(err)
+	for name, change := range map[string]func(*train.Request){"plain": plain, "options": options} {
+		whole := request(t, base)
+		change(&whole)
+		whole.Threads = 1
+		var events log
+		want, err := train.Run(context.Background(), whole, events.emit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		deaths := []string{"rename 2"}
+		for n := len(events.kind("choice")) + 2; n < len(events); n += 3 {
+			deaths = append(deaths, fmt.Sprintf("event %d", n))
+		}
+		t.Logf("%s: %d steps, %d events, killed at %v", name, want.Steps, len(events), deaths)
+		for i, when := range deaths {
+			req := request(t, base)
+			change(&req)
+			req.Threads = 1 + i%3
+			die(t, req, when)
+			if _, err := train.Run(context.Background(), req, nil); err != nil {
+				t.Fatal(err)
+			}
+			sameFiles(t, name+", killed at "+when, req.OutPath, whole.OutPath)
+		}
 	}
-	sameFiles(t, "killed", req.OutPath, whole.OutPath)
 }

@@ -231,6 +231,10 @@ func TestNoise(t *testing.T) {
 		if x[0].GradNorm == y[0].GradNorm {
 			t.Errorf("%s: the first gradient is that without noise", name)
 		}
+		_, events = run(1, func(h *train.Hyperparameters) { noise(h); still(h); h.BatchSize, h.NoShuffle = 10, true })
+		if a, b := events.kind("step")[0].GradNorm, events.kind("step")[1].GradNorm; math.Abs(a/b-1) < 1e-3 {
+			t.Errorf("%s: two steps on the same batch draw the same noise", name)
+		}
 		if v, w := *events.kind("epoch")[0].ValidLoss, *plain.kind("epoch")[0].ValidLoss; math.Abs(v-w) > 1e-6 {
 			t.Errorf("%s: the validation loss is %g, without noise %g", name, v, w)
 		}

@@ -37,7 +37,12 @@ type Job struct {
 	Version        int    `json:"version"`
 	TrainingFile   string `json:"training_file,omitempty"` // file id, when it came through the OpenAI API
 	ValidationFile string `json:"validation_file,omitempty"`
-	Suffix         string `json:"suffix,omitempty"`
+	// From and InitPath say what training continues from: an adapter by name, or
+	// a file; at most one is set. DumpPath is lora/train.Request's.
+	From     string `json:"from,omitempty"`
+	InitPath string `json:"init_path,omitempty"`
+	DumpPath string `json:"dump_path,omitempty"`
+	Suffix   string `json:"suffix,omitempty"`
 	// Requested and Resolved are lora/train.Hyperparameters in JSON: as asked for, and as run.
 	Requested     json.RawMessage   `json:"requested,omitempty"`
 	Resolved      json.RawMessage   `json:"resolved,omitempty"`
@@ -74,6 +79,7 @@ var jobs = kind[Job]{
 func (j *Job) refs(l *links) {
 	strict := l.strict || !j.Status.Terminal() // what a job that has ended used may be gone
 	follow(l, strict, baseModels, j.Base)
+	follow(l, strict, adapters, j.From)
 	follow(l, strict, files, j.TrainingFile)
 	follow(l, strict, files, j.ValidationFile)
 	l.version(j.Dataset, j.Version)

@@ -72,9 +72,16 @@ type Dataset struct {
 }
 
 // TrainOn names what is trained on, and how: the body of POST /admin/jobs and,
-// without Suffix and Metadata, of POST /admin/estimate.
+// without Suffix, Metadata, From, Init and DumpGradients, of POST /admin/estimate.
 type TrainOn struct {
-	Model           string                `json:"model"`
+	Model string `json:"model"` // a base, or a tuned model to train on; may be empty with From
+	// From is a tuned model or a checkpoint to continue from; Init the absolute
+	// path of an adapter file on the appliance's machine. At most one is set.
+	From string `json:"from,omitempty"`
+	Init string `json:"init,omitempty"`
+	// DumpGradients is the absolute path of a file that the first step writes;
+	// it holds tokens of examples, so only the control socket may ask for it.
+	DumpGradients   string                `json:"dump_gradients,omitempty"`
 	Dataset         string                `json:"dataset"`
 	Version         int                   `json:"version,omitempty"` // 0: the newest
 	Suffix          string                `json:"suffix,omitempty"`

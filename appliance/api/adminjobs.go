@@ -23,7 +23,10 @@ func (s *Server) adminTune(w http.ResponseWriter, r *http.Request) error {
 	}
 	req := jobs.CreateRequest{
 		Model: in.Model, Dataset: in.Dataset, Version: in.Version, Suffix: in.Suffix,
-		Hyper: in.Hyperparameters, Metadata: in.Metadata,
+		Hyper: in.Hyperparameters, Metadata: in.Metadata, From: in.From, InitPath: in.Init, DumpPath: in.DumpGradients,
+	}
+	if in.DumpGradients != "" && callOf(r.Context()).who != local {
+		return invalid("dump_gradients", "The file would hold tokens of examples, so only the command line on the appliance's machine can ask for it: cloister tune --dump-gradients FILE.")
 	}
 	if in.Dataset == "" {
 		return missing("dataset")

@@ -77,7 +77,8 @@ func (r *run) train(ctx context.Context) (train.Result, error) {
 		}
 		if r.Fail != nil {
 			if err := r.Fail(r.req, step); err != nil {
-				return train.Result{}, err
+				result, _ := r.result(step - 1)
+				return result, err
 			}
 		}
 		if err := os.WriteFile(position, []byte(strconv.Itoa(step)), 0o600); err != nil {
@@ -115,20 +116,31 @@ func (r *run) epoch(e train.Event, epoch int) {
 }
 
 func (r *run) finish(total int) (train.Result, error) {
+	result, err := r.result(total)
+	if err != nil {
+		return train.Result{}, err
+	}
+	return result, os.WriteFile(r.req.OutPath, []byte("adapter"), 0o600)
+}
+
+// result is that of a run which has come so far; it writes the checkpoints.
+func (r *run) result(steps int) (train.Result, error) {
+	epochs := steps / r.per
 	result := train.Result{
-		OutPath: r.req.OutPath, Steps: total, TrainedTokens: int64(10 * len(r.req.Train) * r.epochs),
-		Resolved: r.req.Hyperparameters, Seconds: 1, BestEpoch: r.epochs,
+		OutPath: r.req.OutPath, Steps: steps, TrainedTokens: int64(10 * len(r.req.Train) * epochs),
+		Resolved: r.req.Hyperparameters, Seconds: 1,
 	}
 	result.Resolved.Epochs = r.epochs
-	best := 0.0
-	for epoch := 1; epoch <= r.epochs; epoch++ {
+	for epoch := 1; epoch <= epochs; epoch++ {
 		stat := train.EpochStat{Epoch: epoch, Step: epoch * r.per, TrainLoss: 3 / float64(epoch*r.per)}
+		best := true
 		if len(r.req.Valid) > 0 {
 			loss := r.loss(epoch)
 			stat.ValidLoss = &loss
-			if epoch == 1 || loss < best {
-				best, result.BestEpoch = loss, epoch
-			}
+			best = epoch == 1 || loss < *result.Best.ValidLoss
+		}
+		if best {
+			result.Best, result.BestEpoch = stat, epoch
 		}
 		result.Curve = append(result.Curve, stat)
 		path := filepath.Join(r.req.WorkDir, fmt.Sprintf("epoch-%d.gguf", epoch))
@@ -139,5 +151,5 @@ func (r *run) finish(total int) (train.Result, error) {
 			Step: stat.Step, Epoch: epoch, Path: path, TrainLoss: stat.TrainLoss, ValidLoss: stat.ValidLoss,
 		})
 	}
-	return result, os.WriteFile(r.req.OutPath, []byte("adapter"), 0o600)
+	return result, nil
 }

@@ -28,10 +28,10 @@ var (
 // ErrWorkerDied, and the same request resumes from the last checkpoint.
 func (t ChildTrainer) Train(ctx context.Context, req train.Request, emit func(train.Event)) (train.Result, error) {
 	end, err := t.run(ctx, trainRequest{Request: req}, emit)
-	if err != nil {
+	if end.Result == nil {
 		return train.Result{}, err
 	}
-	return *end.Result, nil
+	return *end.Result, err
 }
 
 // Estimate implements Estimator.

@@ -149,8 +149,8 @@ func ServeTrain(in io.Reader, out io.Writer) error {
 	} else {
 		end.Result, err = pointer(train.Run(ctx, req.Request, func(e train.Event) { send(trainLine{Event: &e}) }))
 	}
-	if err != nil {
-		end = trainLine{Error: toWire(err)}
+	if err != nil { // the result says how far it came
+		end = trainLine{Error: toWire(err), Result: end.Result}
 	}
 	send(end)
 	return nil

@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -30,18 +31,15 @@ func (m *Manager) Create(_ context.Context, req CreateRequest) (store.Job, error
 	if err := check(req); err != nil {
 		return store.Job{}, err
 	}
-	resolved, err := m.models.Resolve(req.Model)
+	origin, err := m.origin(req)
 	if err != nil {
 		return store.Job{}, err
 	}
 	job := store.Job{
-		Model: req.Model, Base: resolved.Base.Name, Suffix: req.Suffix, Metadata: req.Metadata,
-		TrainingFile: req.TrainingFile, ValidationFile: req.ValidationFile,
+		Model: origin.model, Base: origin.base, From: origin.adapter, InitPath: req.InitPath, DumpPath: req.DumpPath,
+		Suffix: req.Suffix, Metadata: req.Metadata, TrainingFile: req.TrainingFile, ValidationFile: req.ValidationFile,
 	}
 	notes := req.Notes
-	if resolved.Adapter != nil {
-		notes = append(notes, fmt.Sprintf("Training starts from the base model %s; what %s has learnt is not carried over, so the data should hold all that the new model must know.", resolved.Base.Name, resolved.Adapter.Name))
-	}
 	if r := req.Hyper.LearningRateMultiplier; r > 0 && r <= maxMultiplierTypo && !m.config.LiteralMultiplier {
 		notes = append(notes, fmt.Sprintf("learning_rate_multiplier is %g, which looks like a learning rate: it scales the automatic rate, and so small a factor would train nothing. The automatic rate is used instead; set learning_rate to give a rate itself, or start the appliance with --literal-lr-multiplier.", r))
 		req.Hyper.LearningRateMultiplier = 0
@@ -70,6 +68,9 @@ func (m *Manager) Create(_ context.Context, req CreateRequest) (store.Job, error
 	m.event(job.ID, info, "Created fine-tuning job: "+job.ID, nil)
 	for _, note := range notes {
 		m.event(job.ID, warn, note, nil)
+	}
+	if from := cmp.Or(job.From, job.InitPath); from != "" {
+		m.event(job.ID, info, "Training continues from the adapter "+from, nil)
 	}
 	if job.Status == store.JobQueued {
 		m.poke(runner)
@@ -146,33 +147,22 @@ func check(req CreateRequest) error {
 	return checkHyper(req.Hyper)
 }
 
-// checkHyper refuses values that make no sense; 0 means automatic.
+// checkHyper refuses values that make no sense; 0 means automatic. Two bounds
+// are OpenAI's and narrower than the trainer's.
 func checkHyper(h train.Hyperparameters) error {
-	for _, b := range []struct {
-		name     string
-		value    float64
-		low, top float64
-	}{
-		{"n_epochs", float64(h.Epochs), 1, 50},
-		{"batch_size", float64(h.BatchSize), 1, 256},
-		{"learning_rate_multiplier", h.LearningRateMultiplier, math.SmallestNonzeroFloat64, 1000},
-		{"learning_rate", h.LearningRate, 1e-8, 1},
-		{"rank", float64(h.Rank), 1, 512},
-		{"alpha", h.Alpha, 1e-3, 4096},
-		{"weight_decay", h.WeightDecay, 0, 10},
-		{"max_grad_norm", h.MaxGradNorm, 1e-6, 1e6},
-		{"max_length", float64(h.MaxLength), 16, 1 << 20},
-		{"patience", float64(h.Patience), -1, 50},
-		{"warmup_steps", float64(h.WarmupSteps), -1, 1 << 20},
-	} {
-		if b.value != 0 && !(b.value >= b.low && b.value <= b.top) { // a NaN is refused as well
-			return fault.New(fault.Invalid, "", "hyperparameters."+b.name, "%s is %g; it must be %g to %g, or left out to be chosen automatically.", b.name, b.value, b.low, b.top)
-		}
+	refuse := func(field, message string) error {
+		return fault.New(fault.Invalid, "", "hyperparameters."+field, "%s %s.", field, message)
 	}
-	switch h.Schedule {
-	case "", "cosine", "linear", "constant":
-	default:
-		return fault.New(fault.Invalid, "", "hyperparameters.lr_scheduler_type", "lr_scheduler_type is %q; it must be cosine, linear or constant.", h.Schedule)
+	if wrong, ok := errors.AsType[*train.FieldError](h.Validate()); ok {
+		return refuse(wrong.Field, wrong.Message)
+	}
+	for _, b := range []struct {
+		name       string
+		value, top int
+	}{{"n_epochs", h.Epochs, 50}, {"batch_size", h.BatchSize, 256}} {
+		if b.value > b.top {
+			return refuse(b.name, fmt.Sprintf("is %d; it must be 1 to %d, or left out to be chosen automatically", b.value, b.top))
+		}
 	}
 	return nil
 }

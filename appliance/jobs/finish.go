@@ -26,7 +26,7 @@ import (
 // before the mark can be repeated: a job that dies in here is finished again.
 func (m *Manager) finish(job store.Job, result train.Result) error {
 	name := adapterName(job, m.models.Org())
-	best := point(result.Curve, result.BestEpoch)
+	best := result.Best
 	if err := m.register(store.Adapter{
 		Name: name, Base: job.Base, JobID: job.ID, Step: best.Step,
 		Path: adapterPath(job.ID, 0), Metrics: pointMetrics(best.Step, best.TrainLoss, best.ValidLoss),
@@ -34,14 +34,7 @@ func (m *Manager) finish(job store.Job, result train.Result) error {
 		return err
 	}
 	for _, c := range result.Checkpoints {
-		path := adapterPath(job.ID, c.Step)
-		if err := move(c.Path, filepath.Join(m.config.Home, path)); err != nil {
-			return err
-		}
-		if err := m.register(store.Adapter{
-			Name: fmt.Sprintf("%s:ckpt-step-%d", name, c.Step), Base: job.Base, JobID: job.ID, Step: c.Step,
-			Path: path, Checkpoint: true, Metrics: pointMetrics(c.Step, c.TrainLoss, c.ValidLoss),
-		}); err != nil {
+		if _, err := m.keepCheckpoint(job, c); err != nil {
 			return err
 		}
 	}
@@ -51,6 +44,10 @@ func (m *Manager) finish(job store.Job, result train.Result) error {
 	}
 	result.OutPath, result.Checkpoints = "", nil // they name paths of this machine
 	result.Curve = finiteCurve(result.Curve)
+	result.Best = train.EpochStat{}
+	for _, stat := range finiteCurve([]train.EpochStat{best}) {
+		result.Best = stat
+	}
 	rawResult, err := json.Marshal(result)
 	if err != nil {
 		return err
@@ -92,14 +89,29 @@ func finiteCurve(curve []train.EpochStat) []train.EpochStat {
 	return out
 }
 
-// point is the state after an epoch; zero if the curve does not have it.
-func point(curve []train.EpochStat, epoch int) train.EpochStat {
-	for _, s := range curve {
-		if s.Epoch == epoch {
-			return s
+// keepCheckpoint makes a model of a checkpoint and returns its name.
+func (m *Manager) keepCheckpoint(job store.Job, c train.Checkpoint) (string, error) {
+	name := fmt.Sprintf("%s:ckpt-step-%d", adapterName(job, m.models.Org()), c.Step)
+	path := adapterPath(job.ID, c.Step)
+	if err := move(c.Path, filepath.Join(m.config.Home, path)); err != nil {
+		return "", err
+	}
+	return name, m.register(store.Adapter{
+		Name: name, Base: job.Base, JobID: job.ID, Step: c.Step,
+		Path: path, Checkpoint: true, Metrics: pointMetrics(c.Step, c.TrainLoss, c.ValidLoss),
+	})
+}
+
+// keepBest makes a model of the best checkpoint of a run that diverged, and
+// adds its name to the message.
+func (m *Manager) keepBest(job store.Job, result train.Result, message string) (string, error) {
+	for _, c := range result.Checkpoints {
+		if c.Step == result.Best.Step {
+			name, err := m.keepCheckpoint(job, c)
+			return fmt.Sprintf("%s as the model %s", message, name), err
 		}
 	}
-	return train.EpochStat{}
+	return message, nil
 }
 
 // pointMetrics are the metrics of a checkpoint, in OpenAI's names.

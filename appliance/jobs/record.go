@@ -68,6 +68,10 @@ func (r *recorder) record(e train.Event) {
 	case "step":
 		r.step, r.last = e.Step, e
 		r.metrics(stepMetrics(e))
+	case "evaluation":
+		d := r.validated(e)
+		d.EpochTrainLoss = nil
+		r.metrics(d)
 	case "epoch":
 		r.step = e.Step
 		r.epoch(e)
@@ -98,15 +102,21 @@ func (r *recorder) epoch(e train.Event) {
 		r.m.event(r.job, info, fmt.Sprintf("Epoch %d/%d: mean training loss=%.4g", e.Epoch, e.Epochs, e.Loss), nil)
 		return
 	}
+	r.metrics(r.validated(e))
+}
+
+// validated are the metrics of an evaluation, with those of its step.
+func (r *recorder) validated(e train.Event) metrics {
 	d := stepMetrics(e)
-	d.EpochTrainLoss = d.TrainLoss
+	d.EpochTrainLoss, d.TrainLoss, d.TrainAccuracy = d.TrainLoss, nil, nil
+	d.LearningRate, d.GradNorm = nil, nil // the step's event has them
 	if r.last.Step == e.Step {
 		d.TrainLoss, d.TrainAccuracy = finite(r.last.Loss), finite(r.last.Accuracy)
 	}
 	// The validation is always over the whole set.
 	d.ValidLoss, d.FullValidLoss = finitePtr(e.ValidLoss), finitePtr(e.ValidLoss)
 	d.ValidAccuracy, d.FullValidAccuracy = finitePtr(e.ValidAccuracy), finitePtr(e.ValidAccuracy)
-	r.metrics(d)
+	return d
 }
 
 // metrics appends a metrics event with OpenAI's wording.

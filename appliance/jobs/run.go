@@ -105,7 +105,13 @@ func (m *Manager) run(job store.Job, try int) error {
 		return nil // still "running": the next start resumes it
 	case ctx.Err() != nil: // cancelled, and said so
 	default:
-		if err := m.fail(job, failure(err)); err != nil {
+		failed := failure(err)
+		if failed.Code == diverged {
+			if failed.Message, err = m.keepBest(job, result, failed.Message); err != nil {
+				return err
+			}
+		}
+		if err := m.fail(job, failed); err != nil {
 			return err
 		}
 	}
@@ -142,14 +148,18 @@ func (m *Manager) sweep() error {
 	return err
 }
 
+// diverged is the code of jobs that stopped because they got worse and worse.
+const diverged = "training_diverged"
+
 // tidy removes what a job that has ended leaves behind: its work, and, unless
-// it has succeeded, adapters that it had made before it was cancelled.
+// it has succeeded or kept its best checkpoint, adapters that it had made
+// before it was cancelled.
 func (m *Manager) tidy(id string) error {
 	job, err := m.st.Job(id)
 	if err != nil {
 		return err
 	}
-	if job.Status != store.JobSucceeded {
+	if job.Status != store.JobSucceeded && (job.Error == nil || job.Error.Code != diverged) {
 		made, err := m.st.JobAdapters(id)
 		if err != nil {
 			return err
@@ -184,8 +194,18 @@ func (m *Manager) request(job store.Job) (req train.Request, failed *store.JobEr
 	}
 	req = train.Request{
 		JobID: job.ID, BasePath: m.models.Path(base.Path), Threads: m.config.Threads,
-		WorkDir: m.workDir(job.ID),
+		WorkDir: m.workDir(job.ID), InitPath: job.InitPath, DumpPath: job.DumpPath,
 		OutPath: filepath.Join(m.config.Home, adapterPath(job.ID, 0)),
+	}
+	if job.From != "" {
+		from, err := m.st.Adapter(job.From)
+		if errors.Is(err, store.ErrNotFound) {
+			return req, &store.JobError{Code: "model_not_found", Param: "model", Message: fmt.Sprintf("The model %q, which training was to continue from, has been removed.", job.From)}, nil
+		}
+		if err != nil {
+			return req, nil, err
+		}
+		req.InitPath = m.models.Path(from.Path)
 	}
 	if err := json.Unmarshal(job.Requested, &req.Hyperparameters); err != nil {
 		return req, nil, fmt.Errorf("hyper-parameters of %s: %w", job.ID, err)
@@ -253,7 +273,7 @@ func failure(err error) store.JobError {
 	}
 	switch {
 	case errors.Is(err, train.ErrDiverged):
-		return store.JobError{Code: "training_diverged", Message: err.Error()}
+		return store.JobError{Code: diverged, Message: err.Error()}
 	case errors.Is(err, train.ErrMemory):
 		return store.JobError{Code: "out_of_memory", Message: err.Error()}
 	case errors.Is(err, train.ErrNoExamples):

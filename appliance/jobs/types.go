@@ -18,7 +18,15 @@ import (
 
 // CreateRequest asks for a job. Either Dataset or TrainingFile is set.
 type CreateRequest struct {
-	Model          string
+	// Model is a base model to train anew, or a tuned one, a checkpoint or an
+	// alias, whose adapter is trained on, as at OpenAI. Empty: that of From.
+	Model string
+	// From is a tuned model or a checkpoint whose adapter is trained on; InitPath
+	// an adapter file on this machine. At most one is set.
+	From     string
+	InitPath string
+	// DumpPath is a file of this machine for the gradients of the first step.
+	DumpPath       string
 	Dataset        string
 	Version        int // 0: the newest
 	TrainingFile   string

@@ -60,7 +60,7 @@ type follower struct {
 
 // eventData is what the data of an event can hold: a choice, or the figures of
 // a step. An epoch's end has EpochLoss, with ValidLoss if there is a validation
-// set.
+// set; an evaluation within an epoch has ValidLoss alone.
 type eventData struct {
 	train.Choice
 
@@ -70,7 +70,9 @@ type eventData struct {
 	Epochs          int      `json:"epochs"`
 	Loss            *float64 `json:"train_loss"`
 	EpochLoss       *float64 `json:"epoch_train_loss"`
+	Accuracy        *float64 `json:"train_mean_token_accuracy"`
 	ValidLoss       *float64 `json:"valid_loss"`
+	ValidAccuracy   *float64 `json:"valid_mean_token_accuracy"`
 	TokensPerSecond float64  `json:"tokens_per_second"`
 	SecondsLeft     float64  `json:"seconds_left"`
 }
@@ -101,6 +103,8 @@ func (f *follower) event(e store.Event) error {
 	case e.Level == "error": // it is said once, at the end
 	case e.Type == "metrics" && d.EpochLoss != nil:
 		f.p.print("%s", epochLine(d))
+	case e.Type == "metrics" && d.ValidLoss != nil:
+		f.p.print("step %d/%d  %s", d.Step, d.TotalSteps, strings.Join(validation(d), "  "))
 	case e.Type == "metrics" && d.TotalSteps > 0:
 		f.p.show(float64(d.Step)/float64(d.TotalSteps), stepText(d))
 	case d.Step > 0: // a checkpoint: there are many
@@ -115,6 +119,9 @@ func stepText(d eventData) string {
 	if d.Loss != nil {
 		parts = append(parts, fmt.Sprintf("loss %.3f", *d.Loss))
 	}
+	if d.Accuracy != nil {
+		parts = append(parts, fmt.Sprintf("accuracy %.0f %%", 100**d.Accuracy))
+	}
 	if d.TokensPerSecond > 0 {
 		parts = append(parts, fmt.Sprintf("%.0f tokens/s", d.TokensPerSecond))
 	}
@@ -125,11 +132,19 @@ func stepText(d eventData) string {
 }
 
 func epochLine(d eventData) string {
-	line := fmt.Sprintf("epoch %d/%d  loss %.3f", d.Epoch, d.Epochs, *d.EpochLoss)
+	parts := []string{fmt.Sprintf("epoch %d/%d", d.Epoch, d.Epochs), fmt.Sprintf("loss %.3f", *d.EpochLoss)}
+	return strings.Join(append(parts, validation(d)...), "  ")
+}
+
+// validation says what an evaluation has found.
+func validation(d eventData) (parts []string) {
 	if d.ValidLoss != nil {
-		line += fmt.Sprintf("  validation loss %.3f", *d.ValidLoss)
+		parts = append(parts, fmt.Sprintf("validation loss %.3f", *d.ValidLoss))
 	}
-	return line
+	if d.ValidAccuracy != nil {
+		parts = append(parts, fmt.Sprintf("validation accuracy %.0f %%", 100**d.ValidAccuracy))
+	}
+	return parts
 }
 
 // ended prints how a job ended.

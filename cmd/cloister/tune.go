@@ -9,14 +9,13 @@ import (
 
 	"cloister/appliance/admin"
 	"cloister/appliance/client"
-	"cloister/lora/train"
 )
 
 func tuneCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "tune",
 		Usage:     "train a model on a dataset",
-		UsageText: "cloister tune --model MODEL --data DATASET|FILE [--suffix NAME] [--epochs N …]",
+		UsageText: "cloister tune --model MODEL --data DATASET|FILE [--suffix NAME] [--from MODEL] [--epochs N …]",
 		Description: `Trains an adapter on the base model and follows the job with a progress bar. What
 you leave open is chosen from the data and the model, and said with its reason.
 The best epoch is kept; when the validation loss no longer falls, it stops early.
@@ -27,73 +26,30 @@ Ctrl-C stops at a checkpoint and says how to go on. When an appliance runs
 A FILE is imported as a dataset of the same name first; 'cloister dataset import'
 does that with more choices.
 
+With a tuned model or one of its checkpoints, as --model or --from, training
+goes on with its adapter; rank, alpha and targets are the adapter's then. With a
+base model it begins anew.
+
+To repeat a step in another program, such as PyTorch: --init gives the adapter
+that training begins with, --no-shuffle makes the first batch the first examples,
+--precision float32 computes exactly, and --dump-gradients writes loss, gradients
+and tokens of the first step as safetensors.
+
 Examples:
   cloister tune --model smollm2-135m-instruct --data clinic
-  cloister tune --model smollm2-135m-instruct --data clinic@2 --epochs 5 --lr 5e-4 --suffix v2`,
+  cloister tune --model smollm2-135m-instruct --data clinic@2 --epochs 5 --lr 5e-4 --suffix v2
+  cloister tune --from ft:smollm2-135m-instruct:…:ckpt-step-60 --data clinic@3`,
 		Flags: append([]cli.Flag{
-			&cli.StringFlag{Name: "model", Usage: "base `MODEL`, or a tuned one to train its base anew"},
+			&cli.StringFlag{Name: "model", Usage: "base `MODEL`, or a tuned one to go on with"},
+			&cli.StringFlag{Name: "from", Usage: "go on with the adapter of a tuned `MODEL` or checkpoint", DefaultText: "a new adapter"},
+			&cli.StringFlag{Name: "init", Usage: "go on with an `ADAPTER`: a GGUF file, or a model as with --from", DefaultText: "a new adapter"},
 			&cli.StringFlag{Name: "data", Usage: "`DATASET`, NAME or NAME@VERSION, or a file of examples"},
 			&cli.StringFlag{Name: "suffix", Usage: "part of the new model's name: `NAME`", DefaultText: "none"},
+			&cli.StringFlag{Name: "dump-gradients", Usage: "write loss, gradients and tokens of the first step to a `FILE` (safetensors)", DefaultText: "off"},
 			&cli.BoolFlag{Name: "detach", Usage: "start the job in the running appliance and do not follow it"},
 		}, hyperFlags()...),
 		Action: tune,
 	}
-}
-
-// hyperFlags are the hyper-parameters of tune and estimate.
-func hyperFlags() []cli.Flag {
-	return []cli.Flag{
-		&cli.IntFlag{Name: "epochs", Usage: "passes over the data: `N`", DefaultText: "chosen for you"},
-		&cli.IntFlag{Name: "batch-size", Usage: "examples in one step: `N`", DefaultText: "chosen for you"},
-		&cli.Float64Flag{Name: "lr", Usage: "learning rate `X`", DefaultText: "chosen for you"},
-		&cli.Float64Flag{Name: "lr-multiplier", Usage: "`X` times the learning rate that would be chosen", DefaultText: "1"},
-		&cli.IntFlag{Name: "rank", Usage: "rank `N` of the adapter", DefaultText: "chosen for you"},
-		&cli.Float64Flag{Name: "alpha", Usage: "the adapter's scale is `X` / rank", DefaultText: "chosen for you"},
-		&cli.StringFlag{Name: "targets", Usage: "`LIST` of matrices to adapt, such as attn_q,attn_v", DefaultText: "chosen for you"},
-		&cli.StringFlag{Name: "schedule", Usage: "`NAME` of the learning rate's course: cosine, linear or constant", DefaultText: "chosen for you"},
-		&cli.IntFlag{Name: "warmup-steps", Usage: "`N` steps in which the learning rate rises, -1 for none", DefaultText: "chosen for you"},
-		&cli.Float64Flag{Name: "weight-decay", Usage: "weight decay `X` of AdamW", DefaultText: "chosen for you"},
-		&cli.Float64Flag{Name: "max-grad-norm", Usage: "gradients are clipped to the norm `X`", DefaultText: "1"},
-		&cli.IntFlag{Name: "max-length", Usage: "longer examples are cut after `N` tokens", DefaultText: "chosen for you"},
-		&cli.IntFlag{Name: "patience", Usage: "stop after `N` epochs without a better validation loss, -1 for never", DefaultText: "chosen for you"},
-		&cli.Int64Flag{Name: "seed", Usage: "`N`: the same number gives the same adapter"},
-	}
-}
-
-// hyperparameters reads hyperFlags; 0 means "choose for me".
-func hyperparameters(c *cli.Context) (train.Hyperparameters, error) {
-	h := train.Hyperparameters{
-		LearningRate: c.Float64("lr"), LearningRateMultiplier: c.Float64("lr-multiplier"), Alpha: c.Float64("alpha"),
-		WeightDecay: c.Float64("weight-decay"), MaxGradNorm: c.Float64("max-grad-norm"),
-		Schedule: c.String("schedule"), WarmupSteps: c.Int("warmup-steps"), Patience: c.Int("patience"), Seed: c.Int64("seed"),
-	}
-	for flag, to := range map[string]*int{"epochs": &h.Epochs, "batch-size": &h.BatchSize, "rank": &h.Rank, "max-length": &h.MaxLength} {
-		n, err := positive(c, flag)
-		if err != nil {
-			return h, err
-		}
-		*to = n
-	}
-	for _, flag := range []string{"lr", "lr-multiplier", "alpha", "max-grad-norm"} {
-		if v := c.Float64(flag); c.IsSet(flag) && !(v > 0) {
-			return h, misused(c, "--%s is %g; it must be above 0", flag, v)
-		}
-	}
-	if targets := c.String("targets"); targets != "" {
-		for name := range strings.SplitSeq(targets, ",") {
-			h.Targets = append(h.Targets, strings.TrimSpace(name))
-		}
-	}
-	return h, nil
-}
-
-// positive returns a whole number that must be 1 or more if it is given, 0 if not.
-func positive(c *cli.Context, flag string) (int, error) {
-	n := c.Int(flag)
-	if n < 1 && (n != 0 || c.IsSet(flag)) {
-		return 0, misused(c, "--%s is %d; it must be 1 or more", flag, n)
-	}
-	return n, nil
 }
 
 func tune(c *cli.Context) error {
@@ -102,6 +58,9 @@ func tune(c *cli.Context) error {
 		return err
 	}
 	in.Suffix = c.String("suffix")
+	if err := startFrom(c, &in); err != nil {
+		return err
+	}
 	return withWorkingAppliance(c, func(s *session) error {
 		if c.Bool("detach") && s.status.Listen == "" {
 			return withHint(fmt.Errorf("--detach needs an appliance that goes on after this command, and none runs on %s", s.home), "%s", s.cloister("serve"))
@@ -129,8 +88,13 @@ func trainOn(c *cli.Context) (in admin.TrainOn, data string, err error) {
 	if _, err := arguments(c, 0); err != nil {
 		return in, "", err
 	}
-	if in.Model, err = required(c, "model"); err != nil {
-		return in, "", err
+	if in.From = c.String("from"); in.From == "" {
+		in.From = c.String("init")
+	}
+	if in.Model = c.String("model"); in.Model == "" && (in.From == "" || isAdapterFile(in.From)) {
+		if in.Model, err = required(c, "model"); err != nil {
+			return in, "", err
+		}
 	}
 	if data, err = required(c, "data"); err != nil {
 		return in, "", err
@@ -142,6 +106,29 @@ func trainOn(c *cli.Context) (in admin.TrainOn, data string, err error) {
 		in.Dataset, in.Version, err = reference(c, data)
 	}
 	return in, data, err
+}
+
+// startFrom reads what training continues from, and where its first gradients
+// go. The appliance may run in another folder, so paths become absolute.
+func startFrom(c *cli.Context, in *admin.TrainOn) (err error) {
+	if c.String("from") != "" && c.String("init") != "" {
+		return misused(c, "--from and --init both say what to continue from; give one of them")
+	}
+	if isAdapterFile(in.From) {
+		if in.Init, err = filepath.Abs(in.From); err != nil {
+			return err
+		}
+		in.From = ""
+	}
+	if path := c.String("dump-gradients"); path != "" {
+		in.DumpGradients, err = filepath.Abs(path)
+	}
+	return err
+}
+
+// isAdapterFile says whether --init or --from names a file and no model.
+func isAdapterFile(name string) bool {
+	return strings.ContainsRune(name, filepath.Separator) || strings.EqualFold(filepath.Ext(name), ".gguf")
 }
 
 // resolveData imports the file that --data names, if it names one.

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"cloister/lora/train"
+)
+
+const chosen = "chosen for you"
+
+// hyperFlags are the hyper-parameters of tune and estimate, in the order in
+// which a reader may want to know of them.
+func hyperFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.IntFlag{Name: "epochs", Usage: "passes over the data: `N`", DefaultText: chosen},
+		&cli.IntFlag{Name: "batch-size", Usage: "examples in one step: `N`; more make a step steadier and an epoch have fewer", DefaultText: chosen},
+		&cli.IntFlag{Name: "batch-tokens", Usage: "fill batches up to `N` tokens instead, for examples of very different lengths", DefaultText: "off"},
+		&cli.IntFlag{Name: "accumulate", Usage: "learn from `N` batches in one step; memory does not grow with it", DefaultText: "1"},
+		&cli.Float64Flag{Name: "lr", Usage: "learning rate `X`; a quarter of it when a run diverges", DefaultText: chosen},
+		&cli.Float64Flag{Name: "lr-multiplier", Usage: "`X` times the learning rate that would be chosen", DefaultText: "1"},
+		&cli.Float64Flag{Name: "lora-plus", Usage: "LoRA+: the matrix B learns `X` times as fast as A; 16 is usual, with a lower --lr", DefaultText: "off"},
+		&cli.StringFlag{Name: "schedule", Usage: "`NAME` of the learning rate's course: cosine, cosine_with_restarts, linear or constant", DefaultText: chosen},
+		&cli.IntFlag{Name: "cycles", Usage: "`N` descents of cosine_with_restarts", DefaultText: chosen},
+		&cli.IntFlag{Name: "warmup-steps", Usage: "`N` steps in which the learning rate rises, -1 for none", DefaultText: chosen},
+		&cli.Float64Flag{Name: "warmup-ratio", Usage: "the same as a share `X` of all steps, such as 0.05", DefaultText: chosen},
+		&cli.IntFlag{Name: "rank", Usage: "rank `N` of the adapter: how much it can hold, and its size", DefaultText: chosen},
+		&cli.Float64Flag{Name: "alpha", Usage: "the adapter's scale is `X` / rank", DefaultText: chosen},
+		&cli.BoolFlag{Name: "rslora", Usage: "make the scale alpha / √rank, so that a high rank learns as strongly as a low one"},
+		&cli.Float64Flag{Name: "dropout", Usage: "set a share `X` of the adapter's inputs to zero at random, such as 0.05, against learning by heart", DefaultText: "off"},
+		&cli.StringFlag{Name: "targets", Usage: "matrices to adapt: all-linear, attention, or a `LIST` such as attn_q,attn_v", DefaultText: chosen},
+		&cli.Float64Flag{Name: "neftune", Usage: "NEFTune: noise of strength `X` on the inputs while training, such as 5; answers often get better and longer", DefaultText: "off"},
+		&cli.Float64Flag{Name: "weight-decay", Usage: "weight decay `X` of AdamW", DefaultText: "off"},
+		&cli.Float64Flag{Name: "beta1", Usage: "AdamW's memory `X` of gradients", DefaultText: "0.9"},
+		&cli.Float64Flag{Name: "beta2", Usage: "AdamW's memory `X` of their squares", DefaultText: "0.999"},
+		&cli.Float64Flag{Name: "epsilon", Usage: "AdamW's `X` against division by zero", DefaultText: "1e-08"},
+		&cli.Float64Flag{Name: "max-grad-norm", Usage: "gradients are clipped to the norm `X`", DefaultText: "1"},
+		&cli.IntFlag{Name: "max-length", Usage: "longer examples are cut after `N` tokens", DefaultText: chosen},
+		&cli.IntFlag{Name: "eval-steps", Usage: "measure the validation loss every `N` steps too", DefaultText: "each epoch"},
+		&cli.IntFlag{Name: "patience", Usage: "stop after `N` evaluations without a better validation loss, -1 for never", DefaultText: chosen},
+		&cli.IntFlag{Name: "keep-checkpoints", Usage: "keep the adapters of the last `N` epochs as models", DefaultText: "3"},
+		&cli.StringFlag{Name: "precision", Usage: "`NAME` of the arithmetic of products: bf16, or float32 for comparisons", DefaultText: "bf16 where the CPU has it"},
+		&cli.BoolFlag{Name: "no-shuffle", Usage: "keep the order of the examples, so that batches are neighbours in the file"},
+		&cli.Int64Flag{Name: "seed", Usage: "`N`: the same number gives the same adapter"},
+	}
+}
+
+// hyperparameters reads hyperFlags; 0 means "choose for me". What the values
+// may be, the trainer says.
+func hyperparameters(c *cli.Context) (train.Hyperparameters, error) {
+	h := train.Hyperparameters{
+		RankStabilized: c.Bool("rslora"), NoShuffle: c.Bool("no-shuffle"), Schedule: c.String("schedule"), Precision: c.String("precision"),
+		Dropout: c.Float64("dropout"), NoiseAlpha: c.Float64("neftune"), WeightDecay: c.Float64("weight-decay"),
+		WarmupSteps: c.Int("warmup-steps"), Patience: c.Int("patience"), Seed: c.Int64("seed"),
+	}
+	for flag, to := range map[string]*int{
+		"epochs": &h.Epochs, "batch-size": &h.BatchSize, "batch-tokens": &h.BatchTokens, "accumulate": &h.Accumulation, "cycles": &h.Cycles,
+		"rank": &h.Rank, "max-length": &h.MaxLength, "eval-steps": &h.EvalSteps, "keep-checkpoints": &h.KeepCheckpoints,
+	} {
+		n, err := positive(c, flag)
+		if err != nil {
+			return h, err
+		}
+		*to = n
+	}
+	for flag, to := range map[string]*float64{
+		"lr": &h.LearningRate, "lr-multiplier": &h.LearningRateMultiplier, "lora-plus": &h.LoraPlusRatio, "warmup-ratio": &h.WarmupRatio,
+		"alpha": &h.Alpha, "beta1": &h.Beta1, "beta2": &h.Beta2, "epsilon": &h.Epsilon, "max-grad-norm": &h.MaxGradNorm,
+	} {
+		if *to = c.Float64(flag); c.IsSet(flag) && !(*to > 0) {
+			return h, misused(c, "--%s is %g; it must be above 0", flag, *to)
+		}
+	}
+	if targets := c.String("targets"); targets != "" {
+		for name := range strings.SplitSeq(targets, ",") {
+			h.Targets = append(h.Targets, strings.TrimSpace(name))
+		}
+	}
+	return h, nil
+}
+
+// positive returns a whole number that must be 1 or more if it is given, 0 if not.
+func positive(c *cli.Context, flag string) (int, error) {
+	n := c.Int(flag)
+	if n < 1 && (n != 0 || c.IsSet(flag)) {
+		return 0, misused(c, "--%s is %d; it must be 1 or more", flag, n)
+	}
+	return n, nil
+}

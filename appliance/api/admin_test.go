@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -155,6 +156,34 @@ func TestAdminFollow(t *testing.T) {
 	if err != nil || estimate.Tokens != 1000 || estimate.Dataset != "desk" || estimate.Version != 1 || len(estimate.OpenAITokens) == 0 {
 		t.Errorf("%+v, %v", estimate, err)
 	}
+}
+
+// Whatever a request says of training reaches the trainer, but a file with
+// tokens of examples is for the machine's owner alone.
+func TestAdminTuneOptions(t *testing.T) {
+	f := newFixture(t)
+	f.dataset(t, 40)
+	first := f.tune(t)
+	in := admin.TrainOn{From: first.Adapter, Dataset: "desk", DumpGradients: "/tmp/none.safetensors", Hyperparameters: train.Hyperparameters{
+		Epochs: 2, BatchTokens: 100, Accumulation: 2, LearningRate: 0.01, LoraPlusRatio: 4, Schedule: "cosine_with_restarts", Cycles: 3, WarmupRatio: 0.2,
+		Dropout: 0.1, NoiseAlpha: 5, WeightDecay: 0.01, Beta1: 0.8, Beta2: 0.99, Epsilon: 1e-7, MaxGradNorm: 2, MaxLength: 100,
+		NoShuffle: true, Seed: 7, EvalSteps: 3, Patience: -1, KeepCheckpoints: 1, Precision: "float32",
+	}}
+	job, err := f.control.Tune(t.Context(), in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.control.FollowJob(t.Context(), job.ID, 0, func(store.Event) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	all := f.trainer.Requests()
+	got := all[len(all)-1]
+	if !reflect.DeepEqual(got.Hyperparameters, in.Hyperparameters) || !strings.HasSuffix(got.InitPath, first.ID+".gguf") || got.DumpPath != in.DumpGradients {
+		t.Errorf("the trainer got %+v", got)
+	}
+	_, _, key := keys(t, f)
+	body := `{"model":"` + base + `","dataset":"desk","dump_gradients":"/tmp/none"}`
+	f.do("POST", "/admin/jobs", body, "Authorization", "Bearer "+key.Secret).refused(t, 400, "dump_gradients", "")
 }
 
 // A follower that goes away leaves the job alone.

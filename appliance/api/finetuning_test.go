@@ -356,3 +356,18 @@ func TestOldFineTunes(t *testing.T) {
 		}
 	}
 }
+
+// A tuned model as the model of a job is trained on, as at OpenAI.
+func TestContinueTunedModel(t *testing.T) {
+	f := newFixture(t)
+	f.dataset(t, 40)
+	first := f.tune(t)
+	job := f.wait(t, f.job(t, "model", first.Adapter).ID)
+	if job.Model != first.Adapter || job.FineTunedModel == nil || *job.FineTunedModel == first.Adapter {
+		t.Errorf("%+v", job)
+	}
+	all := f.trainer.Requests()
+	if got := all[len(all)-1].InitPath; !strings.HasSuffix(got, "adapters/"+first.ID+".gguf") {
+		t.Errorf("the trainer begins with %q", got)
+	}
+}

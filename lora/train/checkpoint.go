@@ -65,6 +65,7 @@ type state struct {
 	Highest       float64   `json:"highest"`      // loss of a step that was not skipped
 	HighestNorm   float64   `json:"highest_norm"` // of its gradient
 	Early         []float64 `json:"early"`        // losses of the first steps
+	EarlySeen     int       `json:"early_seen"`   // examples in them
 	Smooth        float64   `json:"smooth"`       // of the loss
 
 	Tokens  int64        `json:"tokens"` // of the examples seen, each time they were seen

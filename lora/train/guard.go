@@ -57,22 +57,26 @@ func (j *job) skip(what string, b *batch) error {
 }
 
 // watch stops a run whose loss, smoothed, has grown far above that of its first
-// steps, one small step at a time.
-func (j *job) watch(loss float64) error {
-	const weight = 0.1
+// steps, one small step at a time. A run that goes wrong within these is
+// measured by its very first loss, from before any update, or by what knowing
+// nothing costs, -ln 1/vocabulary, if that is more.
+func (j *job) watch(loss float64, examples int) error {
+	const leastSteps, leastExamples, weight = 3, 10, 0.1
 	s := &j.state
-	if len(s.Early) < settled {
+	if len(s.Early) < leastSteps || s.EarlySeen < leastExamples {
 		s.Early = append(s.Early, loss)
+		s.EarlySeen += examples
 		s.Smooth = loss
 		return nil
 	}
 	s.Smooth += weight * (loss - s.Smooth)
-	mean := 0.0
+	start := 0.0
 	for _, l := range s.Early {
-		mean += l / settled
+		start += l / float64(len(s.Early))
 	}
-	if s.Smooth > tooHigh(mean) {
-		return j.diverged(fmt.Sprintf("the loss grew from %.2f to %.2f", mean, s.Smooth))
+	start = min(start, max(s.Early[0], j.p.guessing))
+	if s.Smooth > tooHigh(start) {
+		return j.diverged(fmt.Sprintf("the loss grew from %.2f to %.2f", start, s.Smooth))
 	}
 	return nil
 }

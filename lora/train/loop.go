@@ -117,7 +117,7 @@ func (j *job) update(b *batch) error {
 	e.LearningRate, e.GradNorm = rate, norm
 	e.Message = fmt.Sprintf("Step %d/%d: loss %.4f", s.Step, j.total, loss)
 	j.emit(e)
-	return j.watch(loss)
+	return j.watch(loss, len(b.rows))
 }
 
 // event fills in what the events of steps, evaluations and epochs share.

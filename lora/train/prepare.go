@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"math"
 	"os"
 	"runtime"
 	"slices"
@@ -32,6 +33,7 @@ type prepared struct {
 	architecture string
 	fileBytes    int64 // of the base
 	facts        Facts
+	guessing     float64 // loss of a model to which all tokens are alike
 	h            Hyperparameters
 	train, valid []data.Row
 	rowLen       int // of packed rows, at most
@@ -121,6 +123,9 @@ func (p *prepared) base(path string) error {
 	p.facts.Context = int(min(n, 1<<30))
 	for i := range f.Tensors {
 		p.facts.Parameters += int64(f.Tensors[i].Elements())
+		if t := &f.Tensors[i]; t.Name == "token_embd.weight" && len(t.Dims) == 2 {
+			p.guessing = math.Log(float64(t.Dims[1]))
+		}
 	}
 	if p.facts.Targets, err = model.TargetsOf(f, nil); err != nil {
 		return fmt.Errorf("cannot train on %s: %w", path, err)

@@ -13,7 +13,8 @@ type pass struct {
 	k     kernels
 	a     *native.Arena
 	prof  *profile
-	plan  bool // count memory only: matrices have no data
+	plan  bool  // count memory only: matrices have no data
+	held  int64 // bytes that forward leaves for backward
 	err   error
 	batch *Batch
 

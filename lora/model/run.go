@@ -2,6 +2,7 @@ package model
 
 import (
 	"fmt"
+	"sort"
 
 	"cloister/lora/internal/native"
 )
@@ -46,20 +47,14 @@ func (m *Model) Logits(b *Batch) ([]float32, error) {
 }
 
 // MemoryFor is the number of bytes that Backward takes at its peak for a packed
-// row of rowLen tokens, beside the mapped file and the parameters: with a loss
-// at every token, nothing shared between segments, and within
-// Config.MemoryLimit if that is enough at all.
+// row of rowLen tokens, beside the mapped file and the parameters: the
+// activations, work and scratch of Plan; 0 for a row that does not fit.
 func (m *Model) MemoryFor(rowLen int) int64 {
-	if m.w == nil || rowLen < 1 {
+	p, err := m.Plan(rowLen)
+	if err != nil {
 		return 0
 	}
-	zeros := make([]int32, rowLen)
-	r := row{&Batch{Tokens: zeros, Pos: zeros, Seq: zeros, Targets: zeros}, 0}
-	kept, err := m.keep(r)
-	if err != nil {
-		kept = 0
-	}
-	return m.planned(r, func(p *pass) { p.train(1, kept) }) + m.cpu.Scratch()
+	return p.Activations + p.Work + p.Scratch
 }
 
 // row is a checked batch whose first tokens are shared by all segments.
@@ -111,9 +106,8 @@ func (m *Model) keep(r row) (int, error) {
 		return m.shape.layers, nil
 	}
 	need := func(kept int) int64 { return m.planned(r, func(p *pass) { p.train(1, kept) }) }
-	kept := m.shape.layers
-	for ; kept > 0 && need(kept) > m.cfg.MemoryLimit; kept-- {
-	}
+	// More layers never need less.
+	kept := max(0, sort.Search(m.shape.layers+1, func(kept int) bool { return need(kept) > m.cfg.MemoryLimit })-1)
 	if n := need(kept); n > m.cfg.MemoryLimit {
 		return 0, fmt.Errorf("a row of %d tokens needs %d MiB for activations, and the limit is %d MiB: use shorter rows",
 			len(r.Tokens), n>>20, m.cfg.MemoryLimit>>20)

@@ -1,0 +1,233 @@
+package model
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"cloister/llama/gguf"
+	"cloister/lora/internal/native"
+)
+
+// MemoryPlan is what training takes, in bytes, by part. The parts are in use at
+// the same time, so their sum is the peak.
+type MemoryPlan struct {
+	RowTokens int `json:"row_tokens"` // of the longest packed row
+	Layers    int `json:"layers"`
+	// KeptLayers of the Layers keep what the backward pass needs; the others
+	// compute it twice.
+	KeptLayers int   `json:"kept_layers"`
+	Rank       int   `json:"rank"`
+	Threads    int   `json:"threads"`
+	Trainable  int64 `json:"trainable"` // parameters of the adapter
+
+	// Weights is the mapped file's tensors. They live in the page cache: the
+	// system may drop them when memory is short, but then every step reads them
+	// from the disk.
+	Weights     int64 `json:"weights"`
+	Adapter     int64 `json:"adapter"`
+	Gradients   int64 `json:"gradients"`
+	Optimiser   int64 `json:"optimiser"`    // two moments for each trained value
+	BestAdapter int64 `json:"best_adapter"` // the copy that is kept, and the one that is written to a file
+	// Activations are what the forward pass leaves for the backward one. Work is
+	// what comes on top at the highest: the logits of the output matrix, or one
+	// layer's intermediate values where these are more.
+	Activations int64 `json:"activations"`
+	Work        int64 `json:"work"`
+	Scratch     int64 `json:"scratch"`  // of the threads: blocks of operands, transposed keys and values
+	Runtime     int64 `json:"runtime"`  // the program itself and the model's vocabulary
+	Examples    int64 `json:"examples"` // texts and tokens of the examples; 0 where none are given
+}
+
+// Total is the peak of resident memory.
+func (p *MemoryPlan) Total() int64 {
+	return p.Weights + p.Adapter + p.Gradients + p.Optimiser + p.BestAdapter + p.Activations + p.Work + p.Scratch + p.Runtime + p.Examples
+}
+
+// What a process takes beside all that a plan counts, measured (DESIGN.md):
+// program and libraries, Go's runtime, and for each byte of the file's header
+// the strings of the vocabulary in Go, their copies in llama.cpp, and garbage.
+const (
+	runtimeBytes          = 26 << 20
+	runtimePerHeaderBytes = 5
+)
+
+// Planner plans the training on one model file, of which the header is enough.
+// It reads no weights and runs no kernels.
+type Planner struct {
+	path string
+	file *gguf.File
+}
+
+// OpenPlanner reads the header of the GGUF file at path; see gguf.OpenHeader.
+func OpenPlanner(path string) (*Planner, error) {
+	f, err := gguf.OpenHeader(path)
+	if err != nil {
+		return nil, err
+	}
+	return &Planner{path, f}, nil
+}
+
+// Plan is OpenPlanner and Planner.Plan.
+func Plan(path string, cfg Config, rowLen int) (MemoryPlan, error) {
+	p, err := OpenPlanner(path)
+	if err != nil {
+		return MemoryPlan{}, err
+	}
+	return p.Plan(cfg, rowLen)
+}
+
+// Plan is the memory that Open with cfg, Backward on packed rows of at most
+// rowLen tokens, and the optimiser take. What Open refuses, and a row that does
+// not fit into cfg.MemoryLimit, is an error.
+func (pl *Planner) Plan(cfg Config, rowLen int) (MemoryPlan, error) {
+	m, err := newModel(cfg)
+	if err != nil {
+		return MemoryPlan{}, err
+	}
+	if rowLen < 1 || rowLen > largest {
+		return MemoryPlan{}, fmt.Errorf("a row of %d tokens", rowLen)
+	}
+	m.dry, m.file = true, pl.file
+	defer func() { m.file = nil; _ = m.Close() }()
+	if m.cpu, err = native.Plan(cfg.Threads, cfg.level()); err == nil {
+		err = m.load()
+	}
+	if err != nil {
+		return MemoryPlan{}, fmt.Errorf("cannot train on %s: %w", pl.path, err)
+	}
+	return m.plan(rowLen)
+}
+
+// Plan is Planner.Plan for this model's settings and a row of rowLen tokens.
+func (m *Model) Plan(rowLen int) (MemoryPlan, error) {
+	if m.w == nil {
+		return MemoryPlan{}, ErrClosed
+	}
+	cpu, err := native.Plan(m.cfg.Threads, m.cfg.level())
+	if err != nil {
+		return MemoryPlan{}, err
+	}
+	defer cpu.Close()
+	if rowLen < 1 || rowLen > largest {
+		return MemoryPlan{}, fmt.Errorf("a row of %d tokens", rowLen)
+	}
+	dry := *m
+	dry.cpu = cpu
+	return dry.plan(rowLen)
+}
+
+// fullRow is a row with a loss at every token and nothing shared: none needs more.
+func fullRow(rowLen int) row {
+	zeros := make([]int32, rowLen)
+	return row{&Batch{Tokens: zeros, Pos: zeros, Seq: zeros, Targets: zeros}, 0}
+}
+
+// plan makes the pass of Backward on m.cpu, which only counts.
+func (m *Model) plan(rowLen int) (MemoryPlan, error) {
+	r := fullRow(rowLen)
+	kept, err := m.keep(r)
+	if err != nil {
+		return MemoryPlan{}, err
+	}
+	c := &counter{cpu: m.cpu}
+	if err := c.start.Reserve(4*int64(rowLen) + 64); err != nil {
+		return MemoryPlan{}, err
+	}
+	defer c.start.Free()
+	var arena native.Arena
+	p := &pass{m: m, k: c, a: &arena, plan: true, batch: r.Batch, t: rowLen}
+	p.begin()
+	p.train(1, kept)
+	if p.err != nil {
+		return MemoryPlan{}, p.err
+	}
+	n := m.trainable()
+	out := MemoryPlan{
+		RowTokens: rowLen, Layers: m.shape.layers, KeptLayers: kept, Rank: m.cfg.Rank, Threads: native.Threads(m.cfg.Threads), Trainable: n,
+		Adapter: 4 * n, Gradients: 4 * n, Optimiser: 8 * n, BestAdapter: 8 * n,
+		Activations: p.held, Work: arena.Peak() - p.held, Scratch: m.cpu.Scratch(),
+		Runtime: runtimeBytes + runtimePerHeaderBytes*m.file.HeaderBytes,
+	}
+	for i := range m.file.Tensors {
+		out.Weights += int64(m.file.Tensors[i].Bytes())
+	}
+	return out, nil
+}
+
+// trainable is the number of the adapter's parameters.
+func (m *Model) trainable() int64 {
+	n := int64(0)
+	for i := range m.w.layers {
+		for s := range m.w.layers[i].linear {
+			if lin := &m.w.layers[i].linear[s]; lin.adapted {
+				n += int64(lin.a.Rows)*int64(lin.a.Cols) + int64(lin.b.Rows)*int64(lin.b.Cols)
+			}
+		}
+	}
+	return n
+}
+
+// counter is a planner whose products and attention also count the scratch of the threads.
+type counter struct {
+	planner
+	cpu   *native.CPU
+	start native.Arena // room for Attention.Start, which nobody reads
+}
+
+func (c *counter) Gemm(dst native.Mat, add bool, terms ...native.Term) error {
+	return c.cpu.Gemm(dst, add, terms...)
+}
+
+func (c *counter) GemmTN(g, u, x native.Mat, trans bool) error { return c.cpu.GemmTN(g, u, x, trans) }
+
+func (c *counter) begin(a *native.Attention) {
+	c.start.Release(0)
+	a.Start = c.start.Int32(a.Q.Rows)
+}
+
+func (c *counter) Attention(a native.Attention, o, lse native.Mat) error {
+	c.begin(&a)
+	return c.cpu.Attention(a, o, lse)
+}
+
+func (c *counter) AttentionBack(a native.Attention, o, lse, dO, dq, dk, dv native.Mat) error {
+	c.begin(&a)
+	return c.cpu.AttentionBack(a, o, lse, dO, dq, dk, dv)
+}
+
+// ErrLarger says that a copy in another type would not be smaller.
+var ErrLarger = errors.New("no smaller than the model is now")
+
+// As is a planner for a copy of the model whose matrices are of type t where
+// rows are whole blocks of it and t is smaller than what they are now.
+func (pl *Planner) As(t gguf.Type) (*Planner, error) {
+	if !t.Known() {
+		return nil, fmt.Errorf("no such type: %s", t)
+	}
+	f := *pl.file
+	f.Tensors = slices.Clone(f.Tensors)
+	smaller := false
+	for i := range f.Tensors {
+		x := &f.Tensors[i]
+		if len(x.Dims) < 2 || x.Dims[0]%uint64(t.BlockSize()) != 0 {
+			continue
+		}
+		was := x.Bytes()
+		as := *x
+		if as.Type = t; as.Bytes() < was {
+			*x, smaller = as, true
+		}
+	}
+	if !smaller {
+		return nil, ErrLarger
+	}
+	return &Planner{pl.path, &f}, nil
+}
+
+// Context is the number of tokens that the model was trained for; 0: unknown.
+func (pl *Planner) Context() int {
+	arch, _ := pl.file.String("general.architecture")
+	n, _ := pl.file.Uint(arch + ".context_length")
+	return int(min(n, largest))
+}

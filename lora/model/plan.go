@@ -12,8 +12,9 @@ import (
 // MemoryPlan is what training takes, in bytes, by part. The parts are in use at
 // the same time, so their sum is the peak.
 type MemoryPlan struct {
-	RowTokens int `json:"row_tokens"` // of the longest packed row
-	Layers    int `json:"layers"`
+	RowTokens  int `json:"row_tokens"`  // of the longest packed row
+	RowTargets int `json:"row_targets"` // those of them with loss
+	Layers     int `json:"layers"`
 	// KeptLayers of the Layers keep what the backward pass needs; the others
 	// compute it twice.
 	KeptLayers int   `json:"kept_layers"`
@@ -44,6 +45,9 @@ func (p *MemoryPlan) Total() int64 {
 	return p.Weights + p.Adapter + p.Gradients + p.Optimiser + p.BestAdapter + p.Activations + p.Work + p.Scratch + p.Runtime + p.Examples
 }
 
+// longestRow is the most tokens that a row can have in a plan.
+const longestRow = 1 << 24
+
 // What a process takes beside all that a plan counts, measured (DESIGN.md):
 // program and libraries, Go's runtime, and for each byte of the file's header
 // the strings of the vocabulary in Go, their copies in llama.cpp, and garbage.
@@ -68,25 +72,31 @@ func OpenPlanner(path string) (*Planner, error) {
 	return &Planner{path, f}, nil
 }
 
-// Plan is OpenPlanner and Planner.Plan.
+// Rows says how long packed rows are at most.
+type Rows struct {
+	Tokens  int // that are computed: what segments begin with alike counts once
+	Targets int // positions with a loss
+}
+
+// Full is rows of n tokens with a loss at each: none of that length needs more.
+func Full(n int) Rows { return Rows{n, n} }
+
+// Plan is OpenPlanner and Planner.Plan for full rows.
 func Plan(path string, cfg Config, rowLen int) (MemoryPlan, error) {
 	p, err := OpenPlanner(path)
 	if err != nil {
 		return MemoryPlan{}, err
 	}
-	return p.Plan(cfg, rowLen)
+	return p.Plan(cfg, Full(rowLen))
 }
 
-// Plan is the memory that Open with cfg, Backward on packed rows of at most
-// rowLen tokens, and the optimiser take. What Open refuses, and a row that does
-// not fit into cfg.MemoryLimit, is an error.
-func (pl *Planner) Plan(cfg Config, rowLen int) (MemoryPlan, error) {
+// Plan is the memory that Open with cfg, Backward on such rows, and the
+// optimiser take. What Open refuses, and a row that does not fit into
+// cfg.MemoryLimit, is an error.
+func (pl *Planner) Plan(cfg Config, rows Rows) (MemoryPlan, error) {
 	m, err := newModel(cfg)
 	if err != nil {
 		return MemoryPlan{}, err
-	}
-	if rowLen < 1 || rowLen > largest {
-		return MemoryPlan{}, fmt.Errorf("a row of %d tokens", rowLen)
 	}
 	m.dry, m.file = true, pl.file
 	defer func() { m.file = nil; _ = m.Close() }()
@@ -96,11 +106,11 @@ func (pl *Planner) Plan(cfg Config, rowLen int) (MemoryPlan, error) {
 	if err != nil {
 		return MemoryPlan{}, fmt.Errorf("cannot train on %s: %w", pl.path, err)
 	}
-	return m.plan(rowLen)
+	return m.plan(rows)
 }
 
-// Plan is Planner.Plan for this model's settings and a row of rowLen tokens.
-func (m *Model) Plan(rowLen int) (MemoryPlan, error) {
+// Plan is Planner.Plan for this model and its settings.
+func (m *Model) Plan(rows Rows) (MemoryPlan, error) {
 	if m.w == nil {
 		return MemoryPlan{}, ErrClosed
 	}
@@ -109,34 +119,46 @@ func (m *Model) Plan(rowLen int) (MemoryPlan, error) {
 		return MemoryPlan{}, err
 	}
 	defer cpu.Close()
-	if rowLen < 1 || rowLen > largest {
-		return MemoryPlan{}, fmt.Errorf("a row of %d tokens", rowLen)
-	}
 	dry := *m
 	dry.cpu = cpu
-	return dry.plan(rowLen)
+	return dry.plan(rows)
 }
 
-// fullRow is a row with a loss at every token and nothing shared: none needs more.
-func fullRow(rowLen int) row {
-	zeros := make([]int32, rowLen)
-	return row{&Batch{Tokens: zeros, Pos: zeros, Seq: zeros, Targets: zeros}, 0}
+// row is a row of that length with nothing to fold.
+func (r Rows) row() row {
+	zeros, targets := make([]int32, r.Tokens), make([]int32, r.Tokens)
+	for i := r.Targets; i < r.Tokens; i++ {
+		targets[i] = -1
+	}
+	return row{&Batch{Tokens: zeros, Pos: zeros, Seq: zeros, Targets: targets}, 0}
+}
+
+// Add makes r the extent of the batch as well, as Backward with cfg computes it.
+func (r *Rows) Add(b *Batch, cfg Config) {
+	if !cfg.separate() {
+		b, _ = b.share()
+	}
+	at, _ := b.targets()
+	r.Tokens, r.Targets = max(r.Tokens, len(b.Tokens)), max(r.Targets, len(at))
 }
 
 // plan makes the pass of Backward on m.cpu, which only counts.
-func (m *Model) plan(rowLen int) (MemoryPlan, error) {
-	r := fullRow(rowLen)
+func (m *Model) plan(rows Rows) (MemoryPlan, error) {
+	if rows.Tokens < 1 || rows.Tokens > longestRow || rows.Targets < 0 || rows.Targets > rows.Tokens {
+		return MemoryPlan{}, fmt.Errorf("a row of %d tokens, %d of them with loss; 1 to %d tokens can be planned", rows.Tokens, rows.Targets, longestRow)
+	}
+	r := rows.row()
 	kept, err := m.keep(r)
 	if err != nil {
 		return MemoryPlan{}, err
 	}
 	c := &counter{cpu: m.cpu}
-	if err := c.start.Reserve(4*int64(rowLen) + 64); err != nil {
+	if err := c.start.Reserve(4*int64(rows.Tokens) + 64); err != nil {
 		return MemoryPlan{}, err
 	}
 	defer c.start.Free()
 	var arena native.Arena
-	p := &pass{m: m, k: c, a: &arena, plan: true, batch: r.Batch, t: rowLen}
+	p := &pass{m: m, k: c, a: &arena, plan: true, batch: r.Batch, t: rows.Tokens}
 	p.begin()
 	p.train(1, kept)
 	if p.err != nil {
@@ -144,7 +166,7 @@ func (m *Model) plan(rowLen int) (MemoryPlan, error) {
 	}
 	n := m.trainable()
 	out := MemoryPlan{
-		RowTokens: rowLen, Layers: m.shape.layers, KeptLayers: kept, Rank: m.cfg.Rank, Threads: native.Threads(m.cfg.Threads), Trainable: n,
+		RowTokens: rows.Tokens, RowTargets: rows.Targets, Layers: m.shape.layers, KeptLayers: kept, Rank: m.cfg.Rank, Threads: native.Threads(m.cfg.Threads), Trainable: n,
 		Adapter: 4 * n, Gradients: 4 * n, Optimiser: 8 * n, BestAdapter: 8 * n,
 		Activations: p.held, Work: arena.Peak() - p.held, Scratch: m.cpu.Scratch(),
 		Runtime: runtimeBytes + runtimePerHeaderBytes*m.file.HeaderBytes,

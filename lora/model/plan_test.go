@@ -144,7 +144,7 @@ func TestPlanIsUse(t *testing.T) {
 			t.Errorf("a plan maps %d bytes", native.Mapped()-before)
 		}
 		m := openBest(t, path, cfg)
-		again, err := m.Plan(300)
+		again, err := m.Plan(model.Full(300))
 		if err != nil || again != plan {
 			t.Errorf("the open model plans %+v, %v; its header %+v", again, err, plan)
 		}
@@ -220,11 +220,11 @@ func TestPlanAs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	was, err := pl.Plan(model.Config{Rank: 16}, 512)
+	was, err := pl.Plan(model.Config{Rank: 16}, model.Full(512))
 	if err != nil {
 		t.Fatal(err)
 	}
-	now, err := small.Plan(model.Config{Rank: 16}, 512)
+	now, err := small.Plan(model.Config{Rank: 16}, model.Full(512))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,7 +21,7 @@ func (m *Model) Loss(b *Batch) (Loss, error) {
 
 // Backward adds scale · ∂Sum/∂param to every Param.Grad and returns the loss.
 func (m *Model) Backward(b *Batch, scale float64) (Loss, error) {
-	r, err := m.row(b, !m.cfg.SeparatePrefixes)
+	r, err := m.row(b, !m.cfg.separate())
 	if err != nil {
 		return Loss{}, err
 	}
@@ -50,12 +50,15 @@ func (m *Model) Logits(b *Batch) ([]float32, error) {
 // row of rowLen tokens, beside the mapped file and the parameters: the
 // activations, work and scratch of Plan; 0 for a row that does not fit.
 func (m *Model) MemoryFor(rowLen int) int64 {
-	p, err := m.Plan(rowLen)
+	p, err := m.Plan(Full(rowLen))
 	if err != nil {
 		return 0
 	}
 	return p.Activations + p.Work + p.Scratch
 }
+
+// separate says that Backward computes what segments begin with for each of them.
+func (c *Config) separate() bool { return c.SeparatePrefixes }
 
 // row is a checked batch whose first tokens are shared by all segments.
 type row struct {

@@ -33,15 +33,6 @@ func newAdamW(params []*model.Param, decay float64, threads int) *adamW {
 	return &adamW{params: params, threads: threads, m: like(params), v: like(params), decay: decay}
 }
 
-// like makes zeros in the shapes of the params.
-func like(params []*model.Param) [][]float32 {
-	out := make([][]float32, len(params))
-	for i, p := range params {
-		out[i] = make([]float32, len(p.Data))
-	}
-	return out
-}
-
 // norm is the Euclidean norm of all gradients together; not finite if one of
 // them is not.
 func norm(params []*model.Param, threads int) float64 {
@@ -67,6 +58,7 @@ func (o *adamW) update(lr, factor float64) error {
 		p := o.params[i]
 		errs[i] = step.Update(p.Data, p.Grad, o.m[i], o.v[i])
 	})
+	runtime.KeepAlive(o) // and with it the moments
 	return errors.Join(errs...)
 }
 

@@ -164,11 +164,8 @@ func (j *job) resume() error {
 		}
 		return nil
 	}
-	for i, p := range j.m.Params() {
-		copy(p.Data, s.params[i])
-	}
-	j.opt.m, j.opt.v, j.opt.t = s.m, s.v, s.State.Updates
-	j.state, j.best, j.earlier = s.State, s.best, s.State.Seconds
+	j.restore(s)
+	j.opt.t, j.state, j.earlier = s.State.Updates, s.State, s.State.Seconds
 	j.emit(Event{Kind: "info", Message: fmt.Sprintf("Resuming after step %d of %d", j.state.Step, j.total), Step: j.state.Step, TotalSteps: j.total})
 	return nil
 }

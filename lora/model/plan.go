@@ -76,10 +76,11 @@ func OpenPlanner(path string) (*Planner, error) {
 type Rows struct {
 	Tokens  int // that are computed: what segments begin with alike counts once
 	Targets int // positions with a loss
+	Valid   int // tokens of rows that only Loss reads
 }
 
 // Full is rows of n tokens with a loss at each: none of that length needs more.
-func Full(n int) Rows { return Rows{n, n} }
+func Full(n int) Rows { return Rows{Tokens: n, Targets: n} }
 
 // Plan is OpenPlanner and Planner.Plan for full rows.
 func Plan(path string, cfg Config, rowLen int) (MemoryPlan, error) {
@@ -133,6 +134,14 @@ func (r Rows) row() row {
 	return row{&Batch{Tokens: zeros, Pos: zeros, Seq: zeros, Targets: targets}, 0}
 }
 
+// AddValid makes r the extent of a batch for Loss as well.
+func (r *Rows) AddValid(b *Batch, cfg Config) {
+	if !cfg.SeparatePrefixes {
+		b, _ = b.share()
+	}
+	r.Valid = max(r.Valid, len(b.Tokens))
+}
+
 // Add makes r the extent of the batch as well, as Backward with cfg computes it.
 func (r *Rows) Add(b *Batch, cfg Config) {
 	if !cfg.separate() {
@@ -144,7 +153,7 @@ func (r *Rows) Add(b *Batch, cfg Config) {
 
 // plan makes the pass of Backward on m.cpu, which only counts.
 func (m *Model) plan(rows Rows) (MemoryPlan, error) {
-	if rows.Tokens < 1 || rows.Tokens > longestRow || rows.Targets < 0 || rows.Targets > rows.Tokens {
+	if rows.Tokens < 1 || max(rows.Tokens, rows.Valid) > longestRow || rows.Targets < 0 || rows.Targets > rows.Tokens {
 		return MemoryPlan{}, fmt.Errorf("a row of %d tokens, %d of them with loss; 1 to %d tokens can be planned", rows.Tokens, rows.Targets, longestRow)
 	}
 	r := rows.row()
@@ -164,11 +173,18 @@ func (m *Model) plan(rows Rows) (MemoryPlan, error) {
 	if p.err != nil {
 		return MemoryPlan{}, p.err
 	}
+	peak := arena.Peak()
+	if rows.Valid > 0 {
+		peak = max(peak, m.planned(Full(rows.Valid).row(), func(p *pass) {
+			at, targets := p.batch.targets()
+			p.head(p.forwardOnly(), at, targets, false, 0, native.Mat{})
+		}))
+	}
 	n := m.trainable()
 	out := MemoryPlan{
 		RowTokens: rows.Tokens, RowTargets: rows.Targets, Layers: m.shape.layers, KeptLayers: kept, Rank: m.cfg.Rank, Threads: native.Threads(m.cfg.Threads), Trainable: n,
 		Adapter: 4 * n, Gradients: 4 * n, Optimiser: 8 * n, BestAdapter: 8 * n,
-		Activations: p.held, Work: arena.Peak() - p.held, Scratch: m.cpu.Scratch(),
+		Activations: p.held, Work: peak - p.held, Scratch: m.cpu.Scratch(),
 		Runtime: runtimeBytes + runtimePerHeaderBytes*m.file.HeaderBytes,
 	}
 	for i := range m.file.Tensors {

@@ -30,7 +30,6 @@ const packLength = 512
 // are all known.
 type prepared struct {
 	architecture string
-	fileBytes    int64 // of the base
 	facts        Facts
 	h            Hyperparameters
 	train, valid []data.Row
@@ -110,7 +109,6 @@ func (p *prepared) base(path string) error {
 		return err
 	}
 	defer f.Close()
-	p.fileBytes = f.Size
 	p.architecture, _ = f.String("general.architecture")
 	n, _ := f.Uint(p.architecture + ".context_length")
 	p.facts.Context = int(min(n, 1<<30))

@@ -3,6 +3,7 @@ package model
 import (
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 
 	"cloister/llama/gguf"
@@ -29,7 +30,7 @@ type MemoryPlan struct {
 	Adapter     int64 `json:"adapter"`
 	Gradients   int64 `json:"gradients"`
 	Optimiser   int64 `json:"optimiser"`    // two moments for each trained value
-	BestAdapter int64 `json:"best_adapter"` // the copy that is kept, and the one that is written to a file
+	BestAdapter int64 `json:"best_adapter"` // the copy that is kept
 	// Activations are what the forward pass leaves for the backward one. Work is
 	// what comes on top at the highest: the logits of the output matrix, or one
 	// layer's intermediate values where these are more.
@@ -49,12 +50,30 @@ func (p *MemoryPlan) Total() int64 {
 const longestRow = 1 << 24
 
 // What a process takes beside all that a plan counts, measured (DESIGN.md):
-// program and libraries, Go's runtime, and for each byte of the file's header
-// the strings of the vocabulary in Go, their copies in llama.cpp, and garbage.
+// Go's runtime and heap at work, and for each byte of the file's header the
+// strings of the vocabulary in Go, their copies in llama.cpp, and garbage. The
+// program itself is what it had when it began.
 const (
-	runtimeBytes          = 26 << 20
-	runtimePerHeaderBytes = 5
+	runtimeBytes          = 12 << 20
+	runtimePerHeaderBytes = 13
 )
+
+var programBytes = residentAtStart()
+
+// residentAtStart is the resident memory of this process, in bytes: most of it
+// is pages of the program, which its workers have as well.
+func residentAtStart() int64 {
+	const usual = 32 << 20
+	var size, resident int64
+	b, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		return usual
+	}
+	if _, err := fmt.Sscan(string(b), &size, &resident); err != nil {
+		return usual
+	}
+	return resident * int64(os.Getpagesize())
+}
 
 // Planner plans the training on one model file, of which the header is enough.
 // It reads no weights and runs no kernels.
@@ -183,9 +202,9 @@ func (m *Model) plan(rows Rows) (MemoryPlan, error) {
 	n := m.trainable()
 	out := MemoryPlan{
 		RowTokens: rows.Tokens, RowTargets: rows.Targets, Layers: m.shape.layers, KeptLayers: kept, Rank: m.cfg.Rank, Threads: native.Threads(m.cfg.Threads), Trainable: n,
-		Adapter: 4 * n, Gradients: 4 * n, Optimiser: 8 * n, BestAdapter: 8 * n,
+		Adapter: 4 * n, Gradients: 4 * n, Optimiser: 8 * n, BestAdapter: 4 * n,
 		Activations: p.held, Work: peak - p.held, Scratch: m.cpu.Scratch(),
-		Runtime: runtimeBytes + runtimePerHeaderBytes*m.file.HeaderBytes,
+		Runtime: programBytes + runtimeBytes + runtimePerHeaderBytes*m.file.HeaderBytes,
 	}
 	for i := range m.file.Tensors {
 		out.Weights += int64(m.file.Tensors[i].Bytes())

@@ -104,7 +104,7 @@ func TestPlanOfHeaders(t *testing.T) {
 			if c.recompute {
 				kept = 0
 			}
-			if n := s.trainable(c.rank); p.Trainable != n || p.Adapter != 4*n || p.Gradients != 4*n || p.Optimiser != 8*n || p.BestAdapter != 8*n {
+			if n := s.trainable(c.rank); p.Trainable != n || p.Adapter != 4*n || p.Gradients != 4*n || p.Optimiser != 8*n || p.BestAdapter != 4*n {
 				t.Errorf("%s: %d trained values, want %d: %+v", name, p.Trainable, n, p)
 			}
 			if want := s.weights(); p.Weights != want {
@@ -167,7 +167,7 @@ func TestPlanIsUse(t *testing.T) {
 		if used := m.Scratch(); used != plan.Scratch {
 			t.Errorf("%+v: scratch of %d bytes, planned %d", cfg, used, plan.Scratch)
 		}
-		if plan.Total() != plan.Weights+2*n+2*n+2*n+plan.Activations+plan.Work+plan.Scratch+plan.Runtime {
+		if plan.Total() != plan.Weights+2*n+2*n+n+plan.Activations+plan.Work+plan.Scratch+plan.Runtime {
 			t.Errorf("total %d of %+v", plan.Total(), plan)
 		}
 	}

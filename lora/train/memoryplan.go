@@ -153,7 +153,7 @@ func (m *Memory) Parts() []Part {
 		{"adapter", m.Adapter, fmt.Sprintf("%d values, rank %d", m.Trainable, m.Rank)},
 		{"gradients", m.Gradients, "one for each"},
 		{"optimiser", m.Optimiser, "two moments for each"},
-		{"best adapter", m.BestAdapter, "a copy, and one while it is written"},
+		{"best adapter", m.BestAdapter, "a copy of the adapter"},
 		{"activations", m.Activations, kept},
 		{"logits and work", m.Work, "of the output matrix or of one layer"},
 		{"threads", m.Scratch, fmt.Sprintf("scratch of %d", m.Threads)},

@@ -1,8 +1,11 @@
 package train
 
 import (
+	"encoding/binary"
+	"math"
 	"runtime"
 	"runtime/debug"
+	"unsafe"
 
 	"cloister/lora/internal/native"
 	"cloister/lora/model"
@@ -30,6 +33,18 @@ func like(params []*model.Param) [][]float32 {
 		out[i] = arena.Mat(1, len(p.Data)).Slice()
 	}
 	runtime.AddCleanup(&out[0], func(a *native.Arena) { a.Free() }, arena)
+	return out
+}
+
+// littleEndian is the values as a file has them; no copy where memory has the same order.
+func littleEndian(values []float32) []byte {
+	if binary.NativeEndian.Uint16([]byte{1, 0}) == 1 {
+		return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(values))), 4*len(values))
+	}
+	out := make([]byte, 0, 4*len(values))
+	for _, v := range values {
+		out = binary.LittleEndian.AppendUint32(out, math.Float32bits(v))
+	}
 	return out
 }
 

@@ -71,8 +71,7 @@ type Dataset struct {
 	Versions []store.Version `json:"versions"`
 }
 
-// TrainOn names what is trained on, and how: the body of POST /admin/jobs and,
-// without Suffix and Metadata, of POST /admin/estimate.
+// TrainOn names what is trained on, and how: the body of POST /admin/jobs.
 type TrainOn struct {
 	Model           string                `json:"model"`
 	Dataset         string                `json:"dataset"`

@@ -55,6 +55,10 @@ func estimate(ctx context.Context, req Request, open opener) (Estimation, error)
 		e.Warnings = append(e.Warnings, fmt.Sprintf("The job would not run here: %s.", memory.Refusal()))
 		return e, nil
 	}
+	if here := availableMemory(); here > 0 && memory.Total > here {
+		e.Warnings = append(e.Warnings, fmt.Sprintf("The speed is not measured: the job needs %s, and only %s are free here.", size(memory.Total), size(here)))
+		return e, nil
+	}
 	m, err := p.open(req, cfg, open)
 	if err != nil {
 		return e, err

@@ -37,25 +37,28 @@ type MemoryPlan struct {
 	Activations int64 `json:"activations"`
 	Work        int64 `json:"work"`
 	Scratch     int64 `json:"scratch"`  // of the threads: blocks of operands, transposed keys and values
-	Runtime     int64 `json:"runtime"`  // the program itself and the model's vocabulary
+	Runtime     int64 `json:"runtime"`  // the program itself, and the file's metadata
+	// Vocabulary is what llama.cpp takes to read the tokenizer, before training.
+	Vocabulary int64 `json:"vocabulary"`
 	Examples    int64 `json:"examples"` // texts and tokens of the examples; 0 where none are given
 }
 
 // Total is the peak of resident memory.
 func (p *MemoryPlan) Total() int64 {
-	return p.Weights + p.Adapter + p.Gradients + p.Optimiser + p.BestAdapter + p.Activations + p.Work + p.Scratch + p.Runtime + p.Examples
+	return p.Weights + p.Adapter + p.Gradients + p.Optimiser + p.BestAdapter + p.Activations + p.Work + p.Scratch + p.Runtime + p.Vocabulary + p.Examples
 }
 
 // longestRow is the most tokens that a row can have in a plan.
 const longestRow = 1 << 24
 
 // What a process takes beside all that a plan counts, measured (DESIGN.md):
-// Go's runtime and heap at work, and for each byte of the file's header the
-// strings of the vocabulary in Go, their copies in llama.cpp, and garbage. The
-// program itself is what it had when it began.
+// Go's runtime and heap at work, and for each byte of the file's header its
+// strings in Go, and their copies in llama.cpp. The program itself is what it
+// had when it began.
 const (
-	runtimeBytes          = 12 << 20
-	runtimePerHeaderBytes = 13
+	runtimeBytes       = 12 << 20
+	goPerHeaderByte    = 5
+	llamaPerHeaderByte = 8
 )
 
 var programBytes = residentAtStart()
@@ -180,7 +183,7 @@ func (m *Model) plan(rows Rows) (MemoryPlan, error) {
 	if err != nil {
 		return MemoryPlan{}, err
 	}
-	c := &counter{cpu: m.cpu}
+	c := &counter{cpu: m.cpu, seen: map[product]bool{}}
 	if err := c.start.Reserve(4*int64(rows.Tokens) + 64); err != nil {
 		return MemoryPlan{}, err
 	}
@@ -204,7 +207,7 @@ func (m *Model) plan(rows Rows) (MemoryPlan, error) {
 		RowTokens: rows.Tokens, RowTargets: rows.Targets, Layers: m.shape.layers, KeptLayers: kept, Rank: m.cfg.Rank, Threads: native.Threads(m.cfg.Threads), Trainable: n,
 		Adapter: 4 * n, Gradients: 4 * n, Optimiser: 8 * n, BestAdapter: 4 * n,
 		Activations: p.held, Work: peak - p.held, Scratch: m.cpu.Scratch(),
-		Runtime: programBytes + runtimeBytes + runtimePerHeaderBytes*m.file.HeaderBytes,
+		Runtime: programBytes + runtimeBytes + goPerHeaderByte*m.file.HeaderBytes, Vocabulary: llamaPerHeaderByte * m.file.HeaderBytes,
 	}
 	for i := range m.file.Tensors {
 		out.Weights += int64(m.file.Tensors[i].Bytes())
@@ -230,9 +233,30 @@ type counter struct {
 	planner
 	cpu   *native.CPU
 	start native.Arena // room for Attention.Start, which nobody reads
+	seen  map[product]bool
+}
+
+// product is what the scratch of a Gemm depends on; layers repeat them.
+type product struct {
+	rows, cols int
+	terms      [16]struct {
+		inner    int
+		packed   bool
+		ggmlType uint32
+		trans    bool
+	}
 }
 
 func (c *counter) Gemm(dst native.Mat, add bool, terms ...native.Term) error {
+	p := product{rows: dst.Rows, cols: dst.Cols}
+	for i := range min(len(terms), len(p.terms)) {
+		x, y := &p.terms[i], &terms[i]
+		x.inner, x.packed, x.ggmlType, x.trans = y.A.Cols, y.A.Stride == 0, y.B.Type, y.Trans
+	}
+	if c.seen[p] {
+		return nil
+	}
+	c.seen[p] = true
 	return c.cpu.Gemm(dst, add, terms...)
 }
 

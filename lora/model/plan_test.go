@@ -167,7 +167,7 @@ func TestPlanIsUse(t *testing.T) {
 		if used := m.Scratch(); used != plan.Scratch {
 			t.Errorf("%+v: scratch of %d bytes, planned %d", cfg, used, plan.Scratch)
 		}
-		if plan.Total() != plan.Weights+2*n+2*n+n+plan.Activations+plan.Work+plan.Scratch+plan.Runtime {
+		if plan.Total() != plan.Weights+2*n+2*n+n+plan.Activations+plan.Work+plan.Scratch+plan.Runtime+plan.Vocabulary {
 			t.Errorf("total %d of %+v", plan.Total(), plan)
 		}
 	}

@@ -33,7 +33,7 @@ type BenchResult struct {
 	LossTokens      int64   `json:"loss_tokens"` // those with loss
 	Seconds         float64 `json:"seconds"`
 	TokensPerSecond float64 `json:"tokens_per_second"`
-	PlannedBytes    int64   `json:"planned_bytes"` // what the plan says, the mapped weights included; nothing is kept or written here
+	PlannedBytes    int64   `json:"planned_bytes"` // what the plan says, the mapped weights included, without what only a job takes
 	PeakBytes       int64   `json:"peak_bytes"`    // resident memory of this process at its highest
 	// Profile is the seconds that each kind of work took, with BenchConfig.Profile.
 	Profile map[string]float64 `json:"profile,omitempty"`
@@ -79,7 +79,7 @@ func Bench(ctx context.Context, c BenchConfig) (BenchResult, error) {
 	if err != nil {
 		return r, err
 	}
-	r.PlannedBytes = plan.Total() - plan.BestAdapter
+	r.PlannedBytes = plan.Total() - plan.BestAdapter - plan.Vocabulary
 	for name, d := range m.Profile() {
 		if r.Profile == nil {
 			r.Profile = map[string]float64{}

@@ -157,7 +157,8 @@ func (m *Memory) Parts() []Part {
 		{"activations", m.Activations, kept},
 		{"logits and work", m.Work, "of the output matrix or of one layer"},
 		{"threads", m.Scratch, fmt.Sprintf("scratch of %d", m.Threads)},
-		{"program", m.Runtime, "and the model's vocabulary"},
+		{"program", m.Runtime, "and the model's metadata"},
+		{"vocabulary", m.Vocabulary, "the tokenizer, while it is read"},
 		{"examples", m.Examples, "texts and tokens"},
 	}
 	var out []Part

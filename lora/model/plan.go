@@ -81,8 +81,9 @@ func residentAtStart() int64 {
 // Planner plans the training on one model file, of which the header is enough.
 // It reads no weights and runs no kernels.
 type Planner struct {
-	path string
-	file *gguf.File
+	path  string
+	file  *gguf.File
+	shape *shape
 }
 
 // OpenPlanner reads the header of the GGUF file at path; see gguf.OpenHeader.
@@ -91,7 +92,12 @@ func OpenPlanner(path string) (*Planner, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Planner{path, f}, nil
+	l := &loader{f: f, seen: map[string]bool{}}
+	s := l.shape()
+	if l.err != nil {
+		return nil, fmt.Errorf("cannot train on %s: %w", path, l.err)
+	}
+	return &Planner{path, f, s}, nil
 }
 
 // Rows says how long packed rows are at most.
@@ -156,19 +162,15 @@ func (r Rows) row() row {
 	return row{&Batch{Tokens: zeros, Pos: zeros, Seq: zeros, Targets: targets}, 0}
 }
 
-// AddValid makes r the extent of a batch for Loss as well.
-func (r *Rows) AddValid(b *Batch, cfg Config) {
-	if !cfg.SeparatePrefixes {
-		b, _ = b.share()
-	}
+// Valid makes r the extent of a batch that Loss reads as well.
+func (pl *Planner) Valid(r *Rows, cfg Config, b *Batch) {
+	b, _ = pl.shape.fold(b, !cfg.SeparatePrefixes)
 	r.Valid = max(r.Valid, len(b.Tokens))
 }
 
-// Add makes r the extent of the batch as well, as Backward with cfg computes it.
-func (r *Rows) Add(b *Batch, cfg Config) {
-	if !cfg.separate() {
-		b, _ = b.share()
-	}
+// Train makes r the extent of a batch that Backward reads as well.
+func (pl *Planner) Train(r *Rows, cfg Config, b *Batch) {
+	b, _ = pl.shape.fold(b, !cfg.separate())
 	at, _ := b.targets()
 	r.Tokens, r.Targets = max(r.Tokens, len(b.Tokens)), max(r.Targets, len(at))
 }
@@ -303,12 +305,8 @@ func (pl *Planner) As(t gguf.Type) (*Planner, error) {
 	if !smaller {
 		return nil, ErrLarger
 	}
-	return &Planner{pl.path, &f}, nil
+	return &Planner{pl.path, &f, pl.shape}, nil
 }
 
-// Context is the number of tokens that the model was trained for; 0: unknown.
-func (pl *Planner) Context() int {
-	arch, _ := pl.file.String("general.architecture")
-	n, _ := pl.file.Uint(arch + ".context_length")
-	return int(min(n, largest))
-}
+// Context is the number of tokens that the model was trained for.
+func (pl *Planner) Context() int { return pl.shape.context }

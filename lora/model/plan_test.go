@@ -242,3 +242,43 @@ func TestPlanAs(t *testing.T) {
 		t.Errorf("context of %d", pl.Context())
 	}
 }
+
+// The same for every architecture, from a file that is cut after its header.
+// Of experts the plan takes one that all tokens use; some then need less scratch.
+func TestPlanOfArchitectures(t *testing.T) {
+	for _, v := range architectures {
+		t.Run(v.name, func(t *testing.T) {
+			path := v.write(t)
+			f, err := gguf.Open(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer f.Close()
+			whole, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			cut := filepath.Join(t.TempDir(), "cut.gguf")
+			if err := os.WriteFile(cut, whole[:f.HeaderBytes], 0o600); err != nil {
+				t.Fatal(err)
+			}
+			cfg := model.Config{Rank: 4, Threads: 2}
+			plan, err := model.Plan(cut, cfg, 200)
+			if err != nil {
+				t.Fatal(err)
+			}
+			m := openBest(t, path, cfg)
+			fixed := native.Mapped()
+			b := packed(m.Info().Vocab, 1, 200)
+			for i := range b.Targets {
+				b.Targets[i] = 1
+			}
+			backward(t, m, b, 1)
+			used, scratch := native.Mapped()-fixed-plan.Activations-plan.Work, m.Scratch()
+			experts := strings.Contains(v.name, "experts") || strings.Contains(v.name, "moe")
+			if used < 0 || used > 4096 || scratch > plan.Scratch || !experts && scratch < plan.Scratch || plan.Trainable != m.Info().Trainable || plan.Weights != m.Info().WeightBytes {
+				t.Errorf("arena %+d bytes, scratch %d, %d trained, weights %d; planned %+v", used, scratch, m.Info().Trainable, m.Info().WeightBytes, plan)
+			}
+		})
+	}
+}

@@ -66,6 +66,14 @@ type row struct {
 	shared int
 }
 
+// fold is the batch as it is computed, and the number of tokens that all segments share.
+func (s *shape) fold(b *Batch, share bool) (*Batch, int) {
+	if !share || !s.shares(b) {
+		return b, 0
+	}
+	return b.share()
+}
+
 func (m *Model) row(b *Batch, share bool) (row, error) {
 	if m.w == nil {
 		return row{}, ErrClosed
@@ -73,10 +81,7 @@ func (m *Model) row(b *Batch, share bool) (row, error) {
 	if err := b.check(m.shape.vocab); err != nil {
 		return row{}, err
 	}
-	if !share || !m.shape.shares(b) {
-		return row{b, 0}, nil
-	}
-	folded, n := b.share()
+	folded, n := m.shape.fold(b, share)
 	return row{folded, n}, nil
 }
 

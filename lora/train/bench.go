@@ -126,7 +126,8 @@ func (b *bench) step(r *BenchResult) error {
 	targets := 0
 	for i := range packed {
 		targets += packed[i].TargetCount()
-		b.rows.Add((*model.Batch)(&packed[i]), model.Config{})
+		// Random tokens share nothing.
+		b.rows.Tokens, b.rows.Targets = max(b.rows.Tokens, len(packed[i].Tokens)), max(b.rows.Targets, packed[i].TargetCount())
 	}
 	r.LossTokens += int64(targets)
 	b.m.ZeroGrad()

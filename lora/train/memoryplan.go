@@ -39,10 +39,7 @@ func PlanMemory(ctx context.Context, c PlanConfig) (Memory, error) {
 		return Memory{}, err
 	}
 	if c.MaxLength == 0 {
-		c.MaxLength = usualMaxLength
-		if n := pl.Context(); n > 0 {
-			c.MaxLength = min(n, usualMaxLength)
-		}
+		c.MaxLength = min(pl.Context(), usualMaxLength)
 	}
 	if c.Free == 0 {
 		c.Free = availableMemory()
@@ -198,10 +195,10 @@ const scanned = 20e6
 
 // longestRows is the extent of the packed rows of the job with batches of n
 // examples: those of all epochs, in the order in which they will come.
-func (p *prepared) longestRows(ctx context.Context, cfg model.Config, n int) model.Rows {
+func (p *prepared) longestRows(ctx context.Context, pl *model.Planner, cfg model.Config, n int) model.Rows {
 	var rows model.Rows
 	for _, packed := range data.Pack(p.valid, p.rowLen) {
-		rows.AddValid((*model.Batch)(&packed), cfg)
+		pl.Valid(&rows, cfg, (*model.Batch)(&packed))
 	}
 	if float64(tokens(p.train))*float64(p.h.Epochs) > scanned {
 		rows.Tokens, rows.Targets = p.rowLen, p.rowLen
@@ -215,7 +212,7 @@ func (p *prepared) longestRows(ctx context.Context, cfg model.Config, n int) mod
 				batch = append(batch, p.train[i])
 			}
 			for _, packed := range data.Pack(batch, p.rowLen) {
-				rows.Add((*model.Batch)(&packed), cfg)
+				pl.Train(&rows, cfg, (*model.Batch)(&packed))
 			}
 		}
 	}
@@ -232,7 +229,7 @@ func (p *prepared) budget(ctx context.Context, req Request, cfg model.Config) (*
 	if b.free == 0 {
 		b.free = availableMemory()
 	}
-	b.fewer = func(n int) model.Rows { return p.longestRows(ctx, cfg, n) }
+	b.fewer = func(n int) model.Rows { return p.longestRows(ctx, pl, cfg, n) }
 	b.rows = b.fewer(b.batch)
 	return b, ctx.Err()
 }

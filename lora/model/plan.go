@@ -36,11 +36,11 @@ type MemoryPlan struct {
 	// layer's intermediate values where these are more.
 	Activations int64 `json:"activations"`
 	Work        int64 `json:"work"`
-	Scratch     int64 `json:"scratch"`  // of the threads: blocks of operands, transposed keys and values
-	Runtime     int64 `json:"runtime"`  // the program itself, and the file's metadata
+	Scratch     int64 `json:"scratch"` // of the threads: blocks of operands, transposed keys and values
+	Runtime     int64 `json:"runtime"` // the program itself, and the file's metadata
 	// Vocabulary is what llama.cpp takes to read the tokenizer, before training.
 	Vocabulary int64 `json:"vocabulary"`
-	Examples    int64 `json:"examples"` // texts and tokens of the examples; 0 where none are given
+	Examples   int64 `json:"examples"` // texts and tokens of the examples; 0 where none are given
 }
 
 // Total is the peak of resident memory.

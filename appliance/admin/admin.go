@@ -72,7 +72,8 @@ type Dataset struct {
 }
 
 // TrainOn names what is trained on, and how: the body of POST /admin/jobs and,
-// without Suffix, Metadata, From, Init and DumpGradients, of POST /admin/estimate.
+// without Suffix, Metadata, From, Init and DumpGradients, a part of that of POST
+// /admin/estimate.
 type TrainOn struct {
 	Model string `json:"model"` // a base, or a tuned model to train on; may be empty with From
 	// From is a tuned model or a checkpoint to continue from; Init the absolute

@@ -152,7 +152,7 @@ func TestAdminFollow(t *testing.T) {
 	if _, err := f.control.Tune(ctx, admin.TrainOn{Model: base, Dataset: "nobody"}); err == nil {
 		t.Error("a job on no dataset")
 	}
-	estimate, err := f.control.Estimate(ctx, admin.TrainOn{Model: base, Dataset: "desk"})
+	estimate, err := f.control.Estimate(ctx, admin.EstimateOn{TrainOn: admin.TrainOn{Model: base, Dataset: "desk"}, Memory: 1 << 30})
 	if err != nil || estimate.Tokens != 1000 || estimate.Dataset != "desk" || estimate.Version != 1 || len(estimate.OpenAITokens) == 0 {
 		t.Errorf("%+v, %v", estimate, err)
 	}

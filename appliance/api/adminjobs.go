@@ -8,6 +8,7 @@ import (
 
 	"cloister/appliance/admin"
 	"cloister/appliance/estimate"
+	"cloister/appliance/fault"
 	"cloister/appliance/jobs"
 	"cloister/store"
 )
@@ -44,15 +45,18 @@ func (s *Server) adminTune(w http.ResponseWriter, r *http.Request) error {
 
 // adminEstimate serves POST /admin/estimate.
 func (s *Server) adminEstimate(w http.ResponseWriter, r *http.Request) error {
-	var in admin.TrainOn
+	var in admin.EstimateOn
 	if err := readJSON(w, r, &in); err != nil {
 		return err
 	}
 	if in.Dataset == "" {
 		return missing("dataset")
 	}
+	if in.Memory < 0 {
+		return fault.New(fault.Invalid, "", "memory", "memory is %d bytes; it must be 0, for what is free here, or more.", in.Memory)
+	}
 	out, err := s.Estimator.Estimate(r.Context(), estimate.Request{
-		Model: in.Model, Dataset: in.Dataset, Version: in.Version, Hyper: in.Hyperparameters,
+		Model: in.Model, Dataset: in.Dataset, Version: in.Version, Hyper: in.Hyperparameters, Memory: in.Memory,
 	})
 	if err != nil {
 		return err

@@ -104,7 +104,7 @@ func (c *Client) RemoveDataset(ctx context.Context, name string) error {
 }
 
 // Estimate says what a fine-tuning job would take. It measures for a while.
-func (c *Client) Estimate(ctx context.Context, in admin.TrainOn) (admin.Estimate, error) {
+func (c *Client) Estimate(ctx context.Context, in admin.EstimateOn) (admin.Estimate, error) {
 	return post[admin.Estimate](ctx, c, "/admin/estimate", in)
 }
 

@@ -58,7 +58,7 @@ func (s *Service) Estimate(ctx context.Context, req Request) (Estimate, error) {
 	if err != nil {
 		return Estimate{}, err
 	}
-	job := train.Request{JobID: "estimate", BasePath: s.models.Path(m.Base.Path), Threads: s.config.Threads, Hyperparameters: req.Hyper}
+	job := train.Request{JobID: "estimate", BasePath: s.models.Path(m.Base.Path), Threads: s.config.Threads, Hyperparameters: req.Hyper, Memory: req.Memory}
 	if job.Train, err = datasets.TrainingExamples(s.st, v.Dataset, v.Number, store.Train); err != nil {
 		return Estimate{}, err
 	}

@@ -65,6 +65,13 @@ func TestEstimate(t *testing.T) {
 	if e.Tokens == 0 || e.LossTokens == 0 || e.LossTokens >= e.Tokens || e.Seconds <= 0 || e.TokensPerSecond <= 0 || e.MemoryBytes <= 0 || len(e.Choices) == 0 {
 		t.Errorf("%+v", e.Estimation)
 	}
+	if m := e.Memory; m == nil || !m.Fits || m.Total != e.MemoryBytes || m.Weights == 0 || m.Activations == 0 || m.Examples == 0 {
+		t.Errorf("memory %+v", m)
+	}
+	small, err := s.Estimate(t.Context(), estimate.Request{Model: "tiny", Dataset: "clinic", Memory: 1 << 20})
+	if err != nil || small.Seconds != 0 || small.Memory.Fits || small.Memory.Free != 1<<20 || len(small.Warnings) == 0 {
+		t.Errorf("with 1 MiB: %+v, %v", small, err)
+	}
 	if len(e.OpenAITokens) != 2 || len(e.Prices) != 1+len(estimate.DefaultPrices().Cloud) {
 		t.Errorf("%v %v", e.OpenAITokens, e.Prices)
 	}

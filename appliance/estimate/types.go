@@ -15,6 +15,7 @@ type Request struct {
 	Dataset string
 	Version int // 0: the newest
 	Hyper   train.Hyperparameters
+	Memory  int64 // bytes that the job may take; 0: those that are free here
 }
 
 // Estimate is what a job would take.
@@ -23,8 +24,8 @@ type Estimate struct {
 	Dataset string `json:"dataset"`
 	Version int    `json:"version"`
 
-	// The tokens by the model's own tokenizer, steps, time and memory. Time is
-	// 0 when the job does not fit into memory.
+	// The tokens by the model's own tokenizer, steps, time and memory by part.
+	// Time is 0 when the job does not fit into the memory of this machine.
 	train.Estimation
 
 	// OpenAITokens are the tokens of one epoch by OpenAI's encodings, counted

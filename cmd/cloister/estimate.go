@@ -17,30 +17,50 @@ func estimateCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "estimate",
 		Usage:     "say what tuning would take: tokens, steps, time, memory, price",
-		UsageText: "cloister estimate --model MODEL --data DATASET|FILE [--epochs N …]",
+		UsageText: "cloister estimate --model MODEL --data DATASET|FILE [--epochs N …] | --plan FILE.gguf [--max-length N --memory SIZE]",
 		Description: `Counts the tokens as training would see them, measures this machine's speed for
 some seconds, and prints the settings that would be chosen with their reasons.
 The price is what the same training would cost at the services of a table that
 you can edit; here it costs nothing.
 
+Memory is planned by part before anything is trained. Where the job does not fit,
+it says what would: shorter rows, a smaller rank, a smaller copy of the model.
+--memory plans for another machine. --plan needs neither data nor an imported
+model: the first megabytes of a GGUF file, its header, are enough.
+
 Examples:
   cloister estimate --model smollm2-135m-instruct --data clinic
-  cloister estimate --model smollm2-135m-instruct --data clinic --epochs 20 --json`,
+  cloister estimate --model smollm2-135m-instruct --data clinic --epochs 20 --json
+  cloister estimate --plan Llama-3-70B.Q4_K.gguf --max-length 4096 --memory 80GB`,
 		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "model", Usage: "base `MODEL`"},
 			&cli.StringFlag{Name: "data", Usage: "`DATASET`, NAME or NAME@VERSION, or a file of examples"},
+			&cli.StringFlag{Name: "plan", Usage: "plan the memory for training on `FILE.gguf`, or on the beginning of one, without data"},
+			&cli.StringFlag{Name: "memory", Usage: "plan for a machine with `SIZE` to spare, such as 24GB", DefaultText: "what is free here"},
+			&cli.IntFlag{Name: "threads", Usage: "with --plan: compute on `N` threads", DefaultText: "one for each core"},
 		}, hyperFlags()...),
 		Action: estimateJob,
 	}
 }
 
 func estimateJob(c *cli.Context) error {
-	in, data, err := trainOn(c)
+	memory, err := sizeFlag(c, "memory")
 	if err != nil {
 		return err
 	}
+	if c.IsSet("plan") {
+		return planMemory(c, memory)
+	}
+	if c.IsSet("threads") {
+		return misused(c, "--threads is for --plan")
+	}
+	train, data, err := trainOn(c)
+	if err != nil {
+		return err
+	}
+	in := admin.EstimateOn{TrainOn: train, Memory: memory}
 	return withAppliance(c, func(s *session) error {
-		if err := resolveData(c, s, &in, data); err != nil {
+		if err := resolveData(c, s, &in.TrainOn, data); err != nil {
 			return err
 		}
 		p := newProgress(c.App.ErrWriter)
@@ -78,6 +98,11 @@ func printEstimate(c *cli.Context, s *session, e admin.Estimate) error {
 	}
 	if err := facts(w, pairs...); err != nil {
 		return err
+	}
+	if e.Memory != nil {
+		if err := printMemory(w, e.Memory); err != nil {
+			return err
+		}
 	}
 	fmt.Fprintln(w, "\nSettings:")
 	var rows [][]string

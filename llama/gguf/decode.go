@@ -57,6 +57,8 @@ type decoder struct {
 	pos  int64
 	left int64
 	buf  [8]byte
+
+	headerOnly bool // the tensors need not be in the file
 }
 
 func newDecoder(r io.ReaderAt, size int64) *decoder {
@@ -95,6 +97,7 @@ func (d *decoder) file() (*File, error) {
 		g.tensors[t.Name] = len(g.Tensors)
 		g.Tensors = append(g.Tensors, t)
 	}
+	g.HeaderBytes = d.pos
 	return g, d.place(g, align)
 }
 
@@ -141,7 +144,7 @@ func (d *decoder) place(g *File, align uint64) error {
 		}
 		start, over1 := bits.Add64(data, t.Offset, 0)
 		end, over2 := bits.Add64(start, t.Bytes(), 0)
-		if over1|over2 != 0 || end > uint64(d.size) {
+		if over1|over2 != 0 || end > math.MaxInt64-maxAlignment || !d.headerOnly && end > uint64(d.size) {
 			return fmt.Errorf("the tensor %q ends at byte %d of a file of %d; the file is incomplete", t.Name, end, d.size)
 		}
 		t.Offset, next = start, pad(end-data, align)

@@ -56,6 +56,10 @@ type File struct {
 	Tensors []Tensor
 	// Size is the number of bytes of the file.
 	Size int64
+	// HeaderBytes is the size of metadata and tensor list, before padding.
+	HeaderBytes int64
+	// HeaderOnly says that the tensors have no Data: see OpenHeader.
+	HeaderOnly bool
 
 	keys    map[string]int
 	tensors map[string]int

@@ -14,6 +14,28 @@ import (
 // assigned here; Tensor.Offset is not read. Data must have the size that type
 // and dimensions give.
 func Write(w io.Writer, kv []KV, tensors []Tensor) error {
+	for i := range tensors {
+		if t := &tensors[i]; t.Type.Known() && uint64(len(t.Data)) != t.Bytes() {
+			return fmt.Errorf("tensor %q: %d bytes, its shape needs %d", t.Name, len(t.Data), t.Bytes())
+		}
+	}
+	align, err := alignment(kv)
+	if err != nil {
+		return err
+	}
+	bw := bufio.NewWriterSize(w, 1<<20) // keeps its first error until Flush
+	if err := WriteHeader(bw, kv, tensors); err != nil {
+		return err
+	}
+	for i := range tensors {
+		writePadded(bw, tensors[i].Data, align)
+	}
+	return bw.Flush()
+}
+
+// WriteHeader writes what Write does up to the first tensor's data, padding
+// included. Tensor.Data is not read: this is a file for OpenHeader.
+func WriteHeader(w io.Writer, kv []KV, tensors []Tensor) error {
 	if err := validate(kv, tensors); err != nil {
 		return err
 	}
@@ -35,13 +57,10 @@ func Write(w io.Writer, kv []KV, tensors []Tensor) error {
 		t := &tensors[i]
 		putString(&head, t.Name)
 		put(&head, uint32(len(t.Dims)), t.Dims, uint32(t.Type), offset)
-		offset += pad(uint64(len(t.Data)), align)
+		offset += pad(t.Bytes(), align)
 	}
-	bw := bufio.NewWriterSize(w, 1<<20) // keeps its first error until Flush
+	bw := bufio.NewWriter(w)
 	writePadded(bw, head.Bytes(), align)
-	for i := range tensors {
-		writePadded(bw, tensors[i].Data, align)
-	}
 	return bw.Flush()
 }
 
@@ -80,8 +99,6 @@ func (t *Tensor) validate() error {
 		return fmt.Errorf("tensor %q: unknown %s", t.Name, t.Type)
 	case len(t.Dims) == 0 || len(t.Dims) > maxDims || slices.Contains(t.Dims, 0) || t.Dims[0]%uint64(t.Type.BlockSize()) != 0:
 		return fmt.Errorf("tensor %q: dimensions %v do not fit blocks of %s", t.Name, t.Dims, t.Type)
-	case uint64(len(t.Data)) != t.Bytes():
-		return fmt.Errorf("tensor %q: %d bytes, its shape needs %d", t.Name, len(t.Data), t.Bytes())
 	}
 	return nil
 }

@@ -16,6 +16,7 @@ func (p *pass) head(x native.Mat, at, targets []int32, grad bool, scale float64,
 	sh, w := p.m.shape, p.m.w
 	mark := p.a.Mark()
 	defer p.a.Release(mark)
+	p.held = mark
 	if grad {
 		p.zero(dx)
 	}
@@ -45,6 +46,9 @@ func (p *pass) head(x native.Mat, at, targets []int32, grad bool, scale float64,
 		p.do("output forward", p.k.Gemm(out, false, native.Term{A: left, B: w.output, Trans: true}))
 		p.a.Release(packed)
 		if p.plan {
+			if grad {
+				p.do("output backward", p.k.Gemm(dh.Slab(from, to), false, native.Term{A: out, B: w.output}))
+			}
 			continue
 		}
 		if sh.cap > 0 {

@@ -30,6 +30,7 @@ type Model struct {
 	k     kernels
 	fixed native.Arena // adapter, gradients and small vectors
 	work  native.Arena // activations of the batch at hand
+	dry   bool         // a plan: no tensor has data and nothing is computed
 	prof  *profile
 }
 
@@ -37,6 +38,18 @@ type Model struct {
 // ±1/sqrt(in) from cfg.Seed, B zero. An architecture that is not supported, a
 // missing tensor and one of an odd shape are refused by name.
 func Open(path string, cfg Config) (*Model, error) {
+	m, err := newModel(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if err := m.open(path); err != nil {
+		return nil, errors.Join(fmt.Errorf("cannot train on %s: %w", path, err), m.Close())
+	}
+	return m, nil
+}
+
+// newModel checks the settings.
+func newModel(cfg Config) (*Model, error) {
 	if cfg.Rank < 1 || cfg.Rank > 4096 {
 		return nil, fmt.Errorf("adapter of rank %d; it must be 1 to 4096", cfg.Rank)
 	}
@@ -49,11 +62,7 @@ func Open(path string, cfg Config) (*Model, error) {
 	if !(cfg.Dropout >= 0 && cfg.Dropout < 1) {
 		return nil, fmt.Errorf("dropout is %g; it must be at least 0 and below 1", cfg.Dropout)
 	}
-	m := &Model{cfg: cfg, scale: cfg.Alpha / float32(cfg.Rank)}
-	if err := m.open(path); err != nil {
-		return nil, errors.Join(fmt.Errorf("cannot train on %s: %w", path, err), m.Close())
-	}
-	return m, nil
+	return &Model{cfg: cfg, scale: cfg.Alpha / float32(cfg.Rank)}, nil
 }
 
 func (m *Model) open(path string) error {
@@ -61,20 +70,29 @@ func (m *Model) open(path string) error {
 	if m.file, err = gguf.Open(path); err != nil {
 		return err
 	}
-	level := native.Best
-	switch {
-	case m.cfg.Naive:
-		level = native.Naive
-	case m.cfg.Float32:
-		level = native.Float32
-	}
-	if m.cpu, err = native.Open(m.cfg.Threads, level); err != nil {
+	if m.cpu, err = native.Open(m.cfg.Threads, m.cfg.level()); err != nil {
 		return err
 	}
 	m.k = m.cpu
 	if m.cfg.Profile {
 		m.prof = newProfile()
 	}
+	return m.load()
+}
+
+// level is the set of kernels that is asked for.
+func (c *Config) level() native.Level {
+	switch {
+	case c.Naive:
+		return native.Naive
+	case c.Float32:
+		return native.Float32
+	}
+	return native.Best
+}
+
+// load finds the weights and reserves the memory that lives as long as the model.
+func (m *Model) load() error {
 	l := &loader{f: m.file, seen: map[string]bool{}}
 	if m.shape = l.shape(); l.err != nil {
 		return l.err
@@ -86,7 +104,7 @@ func (m *Model) open(path string) error {
 	}
 	// Once to check and count, once more to fill.
 	m.lay(l, targets)
-	if l.err != nil {
+	if l.err != nil || m.dry {
 		return l.err
 	}
 	if err := m.fixed.Reserve(m.fixed.Peak()); err != nil {
@@ -159,9 +177,7 @@ func (m *Model) describe() {
 		m.info.Parameters += int64(m.file.Tensors[i].Elements())
 		m.info.WeightBytes += int64(m.file.Tensors[i].Bytes())
 	}
-	for _, p := range m.params {
-		m.info.Trainable += int64(len(p.Data))
-	}
+	m.info.Trainable = m.trainable()
 }
 
 // Close frees everything. Params must not be used afterwards. A second Close does nothing.

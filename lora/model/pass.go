@@ -13,8 +13,9 @@ type pass struct {
 	k     kernels
 	a     *native.Arena
 	prof  *profile
-	plan  bool // count memory only: matrices have no data
-	noisy bool // training with Config.Dropout or Config.EmbeddingNoise
+	plan  bool  // count memory only: matrices have no data
+	noisy bool  // training with Config.Dropout or Config.EmbeddingNoise
+	held  int64 // bytes that forward leaves for backward
 	err   error
 	batch *Batch
 

@@ -118,6 +118,10 @@ func (l *loader) floats(name string, n int) []float64 {
 	}
 	out := make([]float64, n)
 	for i := range out {
+		if l.f.HeaderOnly { // a plan computes nothing
+			out[i] = 1
+			continue
+		}
 		out[i] = float64(math.Float32frombits(binary.LittleEndian.Uint32(t.Data[4*i:])))
 	}
 	return out

@@ -2,6 +2,7 @@ package model
 
 import (
 	"fmt"
+	"sort"
 
 	"cloister/lora/internal/native"
 )
@@ -21,7 +22,7 @@ func (m *Model) Loss(b *Batch) (Loss, error) {
 // Backward adds scale · ∂Sum/∂param to every Param.Grad and returns the loss.
 // With noise every segment has its own draws, so nothing is shared then.
 func (m *Model) Backward(b *Batch, scale float64) (Loss, error) {
-	r, err := m.row(b, !m.cfg.SeparatePrefixes && !m.cfg.noisy())
+	r, err := m.row(b, !m.cfg.separate())
 	if err != nil {
 		return Loss{}, err
 	}
@@ -47,26 +48,31 @@ func (m *Model) Logits(b *Batch) ([]float32, error) {
 }
 
 // MemoryFor is the number of bytes that Backward takes at its peak for a packed
-// row of rowLen tokens, beside the mapped file and the parameters: with a loss
-// at every token, nothing shared between segments, and within
-// Config.MemoryLimit if that is enough at all.
+// row of rowLen tokens, beside the mapped file and the parameters: the
+// activations, work and scratch of Plan; 0 for a row that does not fit.
 func (m *Model) MemoryFor(rowLen int) int64 {
-	if m.w == nil || rowLen < 1 {
+	p, err := m.Plan(Full(rowLen))
+	if err != nil {
 		return 0
 	}
-	zeros := make([]int32, rowLen)
-	r := row{&Batch{Tokens: zeros, Pos: zeros, Seq: zeros, Targets: zeros}, 0}
-	kept, err := m.keep(r)
-	if err != nil {
-		kept = 0
-	}
-	return m.planned(r, func(p *pass) { p.train(1, kept) }) + m.cpu.Scratch()
+	return p.Activations + p.Work + p.Scratch
 }
+
+// separate says that Backward computes what segments begin with for each of them.
+func (c *Config) separate() bool { return c.SeparatePrefixes || c.noisy() }
 
 // row is a checked batch whose first tokens are shared by all segments.
 type row struct {
 	*Batch
 	shared int
+}
+
+// fold is the batch as it is computed, and the number of tokens that all segments share.
+func (s *shape) fold(b *Batch, share bool) (*Batch, int) {
+	if !share || !s.shares(b) {
+		return b, 0
+	}
+	return b.share()
 }
 
 func (m *Model) row(b *Batch, share bool) (row, error) {
@@ -76,10 +82,7 @@ func (m *Model) row(b *Batch, share bool) (row, error) {
 	if err := b.check(m.shape.vocab); err != nil {
 		return row{}, err
 	}
-	if !share || !m.shape.shares(b) {
-		return row{b, 0}, nil
-	}
-	folded, n := b.share()
+	folded, n := m.shape.fold(b, share)
 	return row{folded, n}, nil
 }
 
@@ -112,9 +115,8 @@ func (m *Model) keep(r row) (int, error) {
 		return m.shape.layers, nil
 	}
 	need := func(kept int) int64 { return m.planned(r, func(p *pass) { p.train(1, kept) }) }
-	kept := m.shape.layers
-	for ; kept > 0 && need(kept) > m.cfg.MemoryLimit; kept-- {
-	}
+	// More layers never need less.
+	kept := max(0, sort.Search(m.shape.layers+1, func(kept int) bool { return need(kept) > m.cfg.MemoryLimit })-1)
 	if n := need(kept); n > m.cfg.MemoryLimit {
 		return 0, fmt.Errorf("a row of %d tokens needs %d MiB for activations, and the limit is %d MiB: use shorter rows",
 			len(r.Tokens), n>>20, m.cfg.MemoryLimit>>20)

@@ -27,15 +27,6 @@ func newAdamW(params []*model.Param, h *Hyperparameters, threads int) *adamW {
 	return &adamW{params: params, threads: threads, m: like(params), v: like(params), h: h}
 }
 
-// like makes zeros in the shapes of the params.
-func like(params []*model.Param) [][]float32 {
-	out := make([][]float32, len(params))
-	for i, p := range params {
-		out[i] = make([]float32, len(p.Data))
-	}
-	return out
-}
-
 // norm is the Euclidean norm of all gradients together; not finite if one of
 // them is not.
 func norm(params []*model.Param, threads int) float64 {
@@ -64,6 +55,7 @@ func (o *adamW) update(lr, factor float64) error {
 		}
 		errs[i] = step.Update(p.Data, p.Grad, o.m[i], o.v[i])
 	})
+	runtime.KeepAlive(o) // and with it the moments
 	return errors.Join(errs...)
 }
 

@@ -55,11 +55,7 @@ func (a *Adapter) WriteFile(path string) error {
 	}
 	var tensors []gguf.Tensor
 	for _, t := range a.Tensors {
-		data := make([]byte, 4*len(t.Data))
-		for i, v := range t.Data {
-			binary.LittleEndian.PutUint32(data[4*i:], math.Float32bits(v))
-		}
-		tensors = append(tensors, gguf.Tensor{Name: t.Name, Type: gguf.F32, Dims: []uint64{uint64(t.Cols), uint64(t.Rows)}, Data: data})
+		tensors = append(tensors, gguf.Tensor{Name: t.Name, Type: gguf.F32, Dims: []uint64{uint64(t.Cols), uint64(t.Rows)}, Data: littleEndian(t.Data)})
 	}
 	return writeAtomically(path, func(w io.Writer) error { return gguf.Write(w, kv, tensors) })
 }

@@ -18,6 +18,8 @@ type BenchConfig struct {
 	Row      int // tokens of a packed row, at most; 0: 1024
 	Steps    int // measured, after one that warms up; 0: 8
 	Threads  int // 0: one for each core
+	// Recompute computes every layer twice, which takes less memory.
+	Recompute bool
 	// Precision is "float32" for products in float32, empty for the fastest.
 	Precision string
 	Profile   bool
@@ -31,7 +33,7 @@ type BenchResult struct {
 	LossTokens      int64   `json:"loss_tokens"` // those with loss
 	Seconds         float64 `json:"seconds"`
 	TokensPerSecond float64 `json:"tokens_per_second"`
-	PlannedBytes    int64   `json:"planned_bytes"` // what the plan says: the mapped weights included
+	PlannedBytes    int64   `json:"planned_bytes"` // what the plan says, the mapped weights included, without what only a job takes
 	PeakBytes       int64   `json:"peak_bytes"`    // resident memory of this process at its highest
 	// Profile is the seconds that each kind of work took, with BenchConfig.Profile.
 	Profile map[string]float64 `json:"profile,omitempty"`
@@ -50,7 +52,7 @@ var benchLengths = []int{
 // each example.
 func Bench(ctx context.Context, c BenchConfig) (BenchResult, error) {
 	c.Rank, c.Batch, c.Row, c.Steps = or(c.Rank, 16), or(c.Batch, 4), or(c.Row, 1024), or(c.Steps, 8)
-	m, err := model.Open(c.BasePath, model.Config{Rank: c.Rank, Alpha: float32(2 * c.Rank), Threads: c.Threads, Profile: c.Profile, Float32: c.Precision == float32s})
+	m, err := model.Open(c.BasePath, model.Config{Rank: c.Rank, Alpha: float32(2 * c.Rank), Threads: c.Threads, Profile: c.Profile, Float32: c.Precision == float32s, Recompute: c.Recompute})
 	if err != nil {
 		return BenchResult{}, err
 	}
@@ -73,7 +75,11 @@ func Bench(ctx context.Context, c BenchConfig) (BenchResult, error) {
 	r.Seconds = time.Since(begin).Seconds()
 	r.TokensPerSecond = float64(r.Tokens) / r.Seconds
 	r.PeakBytes = peakMemory()
-	r.PlannedBytes = m.MemoryFor(b.longest) + 4*4*m.Info().Trainable + m.Info().WeightBytes
+	plan, err := m.Plan(b.rows)
+	if err != nil {
+		return r, err
+	}
+	r.PlannedBytes = plan.Total() - plan.BestAdapter - plan.Vocabulary
 	for name, d := range m.Profile() {
 		if r.Profile == nil {
 			r.Profile = map[string]float64{}
@@ -99,7 +105,7 @@ type bench struct {
 	opt       *adamW
 	rng       *rand.Rand
 	next      int // example
-	longest   int // packed row
+	rows      model.Rows
 	optimiser time.Duration
 	before    map[string]time.Duration
 }
@@ -120,7 +126,8 @@ func (b *bench) step(r *BenchResult) error {
 	targets := 0
 	for i := range packed {
 		targets += packed[i].TargetCount()
-		b.longest = max(b.longest, len(packed[i].Tokens))
+		// Random tokens share nothing.
+		b.rows.Tokens, b.rows.Targets = max(b.rows.Tokens, len(packed[i].Tokens)), max(b.rows.Targets, packed[i].TargetCount())
 	}
 	r.LossTokens += int64(targets)
 	b.m.ZeroGrad()

@@ -24,8 +24,10 @@ type Estimation struct {
 
 	TokensPerSecond float64 `json:"tokens_per_second"` // useful ones, in training
 	Seconds         float64 `json:"seconds"`           // if no epoch is left out by an early stop
-	// MemoryBytes is the peak of the training process, the mapped weights included.
-	MemoryBytes int64 `json:"memory_bytes"`
+	// MemoryBytes is the peak of the training process, the mapped weights
+	// included: the total of Memory.
+	MemoryBytes int64   `json:"memory_bytes"`
+	Memory      *Memory `json:"memory,omitempty"`
 }
 
 // calibration is how long Estimate measures at most once it is warm.
@@ -33,7 +35,7 @@ const calibration = 15 * time.Second
 
 // Estimate prepares the job as Run would, and runs a few real steps without
 // updating anything. WorkDir and OutPath are not used. A job that would not fit
-// into memory is an ErrMemory.
+// into memory gets a warning and no time.
 func Estimate(ctx context.Context, req Request) (Estimation, error) {
 	return estimate(ctx, req, openModel)
 }
@@ -44,16 +46,24 @@ func estimate(ctx context.Context, req Request, open opener) (Estimation, error)
 		return Estimation{}, err
 	}
 	e := p.count()
-	m, err := p.open(req, open)
+	cfg, memory, err := p.fit(ctx, req)
+	if err != nil {
+		return e, err
+	}
+	e.Memory, e.MemoryBytes = &memory, memory.Total
+	if !memory.Fits {
+		e.Warnings = append(e.Warnings, fmt.Sprintf("The job would not run here: %s.", memory.Refusal()))
+		return e, nil
+	}
+	if here := availableMemory(); here > 0 && memory.Total > here {
+		e.Warnings = append(e.Warnings, fmt.Sprintf("The speed is not measured: the job needs %s, and only %s are free here.", size(memory.Total), size(here)))
+		return e, nil
+	}
+	m, err := p.open(req, cfg, open)
 	if err != nil {
 		return e, err
 	}
 	defer m.Close()
-	trainable := int64(0)
-	for _, param := range m.Params() {
-		trainable += int64(len(param.Data))
-	}
-	e.MemoryBytes = p.memory(m) + 2*4*trainable + p.fileBytes
 	train, valid, err := p.measure(ctx, m)
 	if err != nil {
 		return e, err

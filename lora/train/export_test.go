@@ -21,6 +21,18 @@ func EstimateWith(ctx context.Context, req Request, open func(string, model.Conf
 	return estimate(ctx, req, open)
 }
 
+// PlanOf is the memory plan of a job.
+func PlanOf(ctx context.Context, req Request) (Memory, error) {
+	p, err := prepare(ctx, req)
+	if err != nil {
+		return Memory{}, err
+	}
+	_, m, err := p.fit(ctx, req)
+	return m, err
+}
+
+var GroupMemory = groupMemory
+
 // AdapterFrom reads an adapter out of memory.
 func AdapterFrom(b []byte) (*Adapter, error) {
 	f, err := gguf.Read(bytes.NewReader(b), int64(len(b)))

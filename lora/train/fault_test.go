@@ -18,7 +18,6 @@ type faulty struct {
 	*refModel
 	backward, loss func(n int, l *model.Loss, params []*model.Param) error
 	calls, losses  int
-	need           int64
 }
 
 func (f *faulty) Backward(b *model.Batch, scale float64) (model.Loss, error) {
@@ -38,8 +37,6 @@ func (f *faulty) Loss(b *model.Batch) (model.Loss, error) {
 	}
 	return l, err
 }
-
-func (f *faulty) MemoryFor(n int) int64 { return max(f.need, f.refModel.MemoryFor(n)) }
 
 // runFaulty runs a request on a model with faults.
 func runFaulty(t *testing.T, req train.Request, f faulty) (train.Result, log, error) {
@@ -164,9 +161,6 @@ func TestModelErrors(t *testing.T) {
 	_, _, err := runFaulty(t, request(t, base), faulty{backward: func(int, *model.Loss, []*model.Param) error { return broken }})
 	if !errors.Is(err, broken) || !strings.Contains(err.Error(), "step 1") {
 		t.Errorf("backward: %v", err)
-	}
-	if _, _, err = runFaulty(t, request(t, base), faulty{need: 1 << 60}); !errors.Is(err, train.ErrMemory) || !strings.Contains(err.Error(), "max_length") {
-		t.Errorf("memory: %v", err)
 	}
 	req := request(t, base)
 	req.BasePath += ".none"

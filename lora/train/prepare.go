@@ -31,7 +31,6 @@ const packLength = 512
 // are all known.
 type prepared struct {
 	architecture string
-	fileBytes    int64 // of the base
 	facts        Facts
 	guessing     float64 // loss of a model to which all tokens are alike
 	h            Hyperparameters
@@ -117,7 +116,6 @@ func (p *prepared) base(path string) error {
 		return err
 	}
 	defer f.Close()
-	p.fileBytes = f.Size
 	p.architecture, _ = f.String("general.architecture")
 	n, _ := f.Uint(p.architecture + ".context_length")
 	p.facts.Context = int(min(n, 1<<30))

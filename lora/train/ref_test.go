@@ -40,7 +40,6 @@ func openRef(path string, c model.Config) (*refModel, error) {
 }
 
 func (r *refModel) Params() []*model.Param { return r.params }
-func (r *refModel) MemoryFor(int) int64    { return 1 << 20 }
 func (r *refModel) Draw(uint64)            {}
 func (r *refModel) Close() error           { return nil }
 

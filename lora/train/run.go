@@ -21,8 +21,6 @@ type trainable interface {
 	// Loss is the forward pass; Backward adds scale·d(Sum)/d(param) to Grad.
 	Loss(b *model.Batch) (model.Loss, error)
 	Backward(b *model.Batch, scale float64) (model.Loss, error)
-	// MemoryFor is what Backward takes for a row of that many tokens, in bytes.
-	MemoryFor(rowLen int) int64
 	// Draw chooses the noise of the calls of Backward that follow.
 	Draw(key uint64)
 	Close() error
@@ -68,7 +66,15 @@ func run(ctx context.Context, req Request, emit func(Event), open opener) (Resul
 	if err != nil {
 		return Result{}, err
 	}
-	m, err := p.open(req, open)
+	cfg, memory, err := p.fit(ctx, req)
+	if err == nil && !memory.Fits {
+		err = memory.Refusal()
+	}
+	if err != nil {
+		return Result{}, err
+	}
+	emit(Event{Kind: "info", Message: memory.String()})
+	m, err := p.open(req, cfg, open)
 	if err != nil {
 		return Result{}, err
 	}
@@ -83,37 +89,35 @@ func run(ctx context.Context, req Request, emit func(Event), open opener) (Resul
 	return j.result(), err
 }
 
-// open opens the model and checks that the job fits into memory.
-func (p *prepared) open(req Request, open opener) (trainable, error) {
-	free := availableMemory()
-	m, err := open(req.BasePath, model.Config{
-		Rank: p.h.Rank, Alpha: float32(p.h.fileAlpha()), Targets: p.h.Targets, Threads: req.Threads, Seed: p.h.Seed, MemoryLimit: free / 2,
+// fit plans the memory of the job and says how the model is to be opened.
+func (p *prepared) fit(ctx context.Context, req Request) (model.Config, Memory, error) {
+	cfg := model.Config{
+		Rank: p.h.Rank, Alpha: float32(p.h.fileAlpha()), Targets: p.h.Targets, Threads: req.Threads, Seed: p.h.Seed,
 		Dropout: p.h.Dropout, EmbeddingNoise: p.h.NoiseAlpha, Float32: p.h.Precision == float32s,
-	})
+	}
+	b, err := p.budget(ctx, req, cfg)
+	if err != nil {
+		return cfg, Memory{}, err
+	}
+	memory, limit, err := b.memory(ctx)
+	cfg.MemoryLimit = limit
+	return cfg, memory, err
+}
+
+// open opens the model.
+func (p *prepared) open(req Request, cfg model.Config, open opener) (trainable, error) {
+	m, err := open(req.BasePath, cfg)
 	if err != nil {
 		return nil, err
 	}
 	if p.init != nil {
 		err = p.init.into(m.Params())
 	}
-	if need := p.memory(m); err == nil && free > 0 && need > free {
-		err = fmt.Errorf("%w: rows of %d tokens need %d MiB, %d MiB are free; a smaller max_length or rank needs less", ErrMemory, p.rowLen, need>>20, free>>20)
-	}
 	if err != nil {
 		_ = m.Close()
 		return nil, err
 	}
 	return m, nil
-}
-
-// memory is what training takes beside the mapped weights and the params: the
-// activations of the longest row, two moments and the best adapter.
-func (p *prepared) memory(m trainable) int64 {
-	n := int64(0)
-	for _, param := range m.Params() {
-		n += int64(len(param.Data))
-	}
-	return m.MemoryFor(p.rowLen) + 3*4*n
 }
 
 // job is a running job.
@@ -166,11 +170,8 @@ func (j *job) resume() error {
 		}
 		return nil
 	}
-	for i, p := range j.m.Params() {
-		copy(p.Data, s.params[i])
-	}
-	j.opt.m, j.opt.v, j.opt.t = s.m, s.v, s.State.Updates
-	j.state, j.best, j.earlier = s.State, s.best, s.State.Seconds
+	j.restore(s)
+	j.opt.t, j.state, j.earlier = s.State.Updates, s.State, s.State.Seconds
 	j.emit(Event{Kind: "info", Message: fmt.Sprintf("Resuming after step %d of %d", j.state.Step, j.total), Step: j.state.Step, TotalSteps: j.total})
 	return nil
 }

@@ -31,6 +31,9 @@ type Request struct {
 	// InitPath is an adapter to continue from; empty: a new one. Rank, alpha and
 	// targets are the adapter's then.
 	InitPath string `json:"init_path,omitempty"`
+	// Memory is the bytes that the job may take, the mapped model included; 0
+	// means those that are free when it starts.
+	Memory int64 `json:"memory,omitempty"`
 	// CheckpointSteps is the number of optimiser steps between checkpoints; 0
 	// means 25. There is one at the end of each epoch as well.
 	CheckpointSteps int `json:"checkpoint_steps,omitempty"`

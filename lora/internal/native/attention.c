@@ -269,6 +269,9 @@ static bool prepare(job * j, bool back) {
     }
     j->kt    = shared;
     j->first = (int *) (shared + floats);
+    if (ck_dry(j->pool)) {
+        return true;
+    }
     cut(j);
     if (back) {
         j->vt    = shared + all;

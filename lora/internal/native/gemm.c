@@ -254,7 +254,7 @@ int ck_blocked_gemm_tn(ck_pool * p, const ck_panels * s, float * g, int64_t gs, 
         return CK_NOMEM;
     }
     char * left = j.left;
-    for (int t0 = 0; t0 < t; t0 += kc) {
+    for (int t0 = 0; t0 < t && !ck_dry(p); t0 += kc) {
         int tl = ck_min(kc, t - t0);
         for (int i = 0; i < r; i += s->mr) {
             s->left(s, left + panel_bytes(s, i, tl), u + t0 * ldu + i, 1, ldu, ck_min(s->mr, r - i), tl);

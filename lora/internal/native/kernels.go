@@ -41,7 +41,9 @@ func (w Weight) Slab(from, to int) Weight {
 	if from < 0 || to > w.Rows || from > to {
 		panic(fmt.Sprintf("native: rows %d to %d of a weight of %d", from, to, w.Rows))
 	}
-	w.Data, w.Rows = unsafe.Add(w.Data, from*w.RowBytes), to-from
+	if w.Rows = to - from; w.Data != nil { // a plan has no data
+		w.Data = unsafe.Add(w.Data, from*w.RowBytes)
+	}
 	return w
 }
 

@@ -19,6 +19,8 @@ typedef struct ck_ops ck_ops;
 void ck_run(ck_pool * p, ck_chunk_fn fn, void * arg, int chunks);
 int  ck_threads(const ck_pool * p);
 const ck_ops * ck_pool_ops(const ck_pool * p);
+// ck_dry: the pool only counts scratch. ck_run calls nothing and scratch must not be touched, outside ck_run neither.
+bool ck_dry(const ck_pool * p);
 
 // ck_scratch is 64-byte aligned memory of a thread, valid until its next call for the same thread; thread ck_threads(p)
 // is memory that all share. Call it before ck_run for every thread. NULL when there is none.

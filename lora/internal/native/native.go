@@ -98,19 +98,36 @@ func (l Level) Supported() bool {
 // CPU is a ck_pool.
 type CPU struct{ p *C.ck_pool }
 
-// Open is ck_pool_new. 0 threads means one for each core.
+// Open is ck_pool_new. 0 threads means one for each core, here and in Plan.
 func Open(threads int, level Level) (*CPU, error) {
-	if threads <= 0 {
-		threads = runtime.NumCPU()
-	}
+	return open(threads, level, func(t, l C.int, out **C.ck_pool) C.int { return C.ck_pool_new(t, l, out) })
+}
+
+func open(threads int, level Level, pool func(t, l C.int, out **C.ck_pool) C.int) (*CPU, error) {
 	if !level.Supported() {
 		return nil, fmt.Errorf("native: this CPU does not run the %s kernels", level)
 	}
 	c := new(CPU)
-	if err := status(C.ck_pool_new(C.int(threads), C.int(level), &c.p)); err != nil {
+	if err := status(pool(C.int(Threads(threads)), C.int(level), &c.p)); err != nil {
 		return nil, err
 	}
 	return c, nil
+}
+
+// Plan is ck_pool_plan: a CPU that computes nothing and needs no operands; its
+// Packed, Gemm, GemmTN, Attention and AttentionBack check shapes, and Scratch
+// then is what they would have taken on that many threads. The other methods
+// must not be called.
+func Plan(threads int, level Level) (*CPU, error) {
+	return open(threads, level, func(t, l C.int, out **C.ck_pool) C.int { return C.ck_pool_plan(t, l, out) })
+}
+
+// Threads is the number of threads that Open and Plan understand by asked.
+func Threads(asked int) int {
+	if asked <= 0 {
+		return runtime.NumCPU()
+	}
+	return asked
 }
 
 // Close is ck_pool_free. A second call does nothing.

@@ -33,6 +33,9 @@ typedef struct ck_pool ck_pool;
 bool ck_level_supported(int level);
 // ck_pool_new starts threads-1 workers that sleep while there is no work; the caller is the last thread.
 int  ck_pool_new(int threads, int level, ck_pool ** out);
+// ck_pool_plan is a pool without threads on which ck_gemm, ck_gemm_tn, ck_attention and ck_attention_back touch no operand:
+// ck_pool_scratch then says what they would have taken.
+int  ck_pool_plan(int threads, int level, ck_pool ** out);
 void ck_pool_free(ck_pool * p);
 int  ck_pool_level(const ck_pool * p);
 // ck_pool_scratch is the bytes of scratch that the threads hold now; ck_pool_trim frees them.

@@ -28,6 +28,7 @@ struct ck_pool {
     atomic_int      active; // workers inside the job; guarded by lock for writing
     bool            open;   // workers may still join the job
     bool            quit;
+    bool            dry; // counts scratch only
     ck_chunk_fn     fn;
     void *          arg;
     int             chunks;
@@ -89,6 +90,9 @@ static void * worker_main(void * arg) {
 }
 
 void ck_run(ck_pool * p, ck_chunk_fn fn, void * arg, int chunks) {
+    if (p->dry) {
+        return;
+    }
     if (p->started == 0 || chunks <= 1) {
         for (int c = 0; c < chunks; c++) {
             fn(arg, c, 0);
@@ -118,7 +122,7 @@ void ck_run(ck_pool * p, ck_chunk_fn fn, void * arg, int chunks) {
     pthread_mutex_unlock(&p->lock);
 }
 
-int ck_pool_new(int threads, int level, ck_pool ** out) {
+static int pool_new(int threads, int level, bool dry, ck_pool ** out) {
     *out = NULL;
     if (threads < 1) {
         return CK_SHAPE;
@@ -134,6 +138,7 @@ int ck_pool_new(int threads, int level, ck_pool ** out) {
     p->ops     = ops;
     p->level   = level;
     p->threads = threads;
+    p->dry     = dry;
     p->worker  = calloc((size_t) threads, sizeof *p->worker);
     p->scratch = calloc((size_t) threads + 1, sizeof *p->scratch);
     pthread_mutex_init(&p->lock, NULL);
@@ -148,7 +153,7 @@ int ck_pool_new(int threads, int level, ck_pool ** out) {
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
     int err = CK_OK;
-    for (int i = 1; i < threads && err == CK_OK; i++) {
+    for (int i = 1; i < threads && !dry && err == CK_OK; i++) {
         seat * s = malloc(sizeof *s);
         if (s == NULL) {
             err = CK_NOMEM;
@@ -170,6 +175,10 @@ int ck_pool_new(int threads, int level, ck_pool ** out) {
     *out = p;
     return CK_OK;
 }
+
+int ck_pool_new(int threads, int level, ck_pool ** out) { return pool_new(threads, level, false, out); }
+
+int ck_pool_plan(int threads, int level, ck_pool ** out) { return pool_new(threads, level, true, out); }
 
 void ck_pool_free(ck_pool * p) {
     if (p == NULL) {
@@ -195,10 +204,16 @@ void ck_pool_free(ck_pool * p) {
 
 int            ck_threads(const ck_pool * p) { return p->threads; }
 int            ck_pool_level(const ck_pool * p) { return p->level; }
+bool           ck_dry(const ck_pool * p) { return p->dry; }
 const ck_ops * ck_pool_ops(const ck_pool * p) { return p->ops; }
 
 void * ck_scratch(ck_pool * p, int thread, size_t bytes) {
     buffer * b = &p->scratch[thread];
+    if (p->dry) {
+        static _Alignas(64) char nothing[64]; // never read or written
+        b->size = b->size < bytes ? bytes : b->size;
+        return nothing;
+    }
     if (b->size < bytes) {
         free(b->data);
         b->size = 0;

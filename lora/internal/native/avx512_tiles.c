@@ -5,6 +5,8 @@
 
 #ifdef CK_X86
 
+#include <string.h>
+
 enum { MR = 12 };
 
 static inline __attribute__((always_inline)) CK_AVX512 void tile_rows(const int rows, int k, const float * a, int64_t rs, int64_t cs,
@@ -62,6 +64,12 @@ static CK_AVX512 void pack_left(float * out, const float * x, int64_t ld, int k)
     }
 }
 
+static CK_AVX512 void copy_left(float * out, const float * x, int64_t ld, int k) {
+    for (int l = 0; l < k; l++) {
+        memcpy(out + l * MR, x + l * ld, MR * sizeof *x);
+    }
+}
+
 const ck_tiles ck_avx512_tiles = {
     .mr             = MR,
     .tile           = {NULL, tile1, tile2, tile3, tile4, tile5, tile6, tile7, tile8, tile9, tile10, tile11, tile12},
@@ -69,8 +77,11 @@ const ck_tiles ck_avx512_tiles = {
     .copy16         = ck_avx2_copy16,
     .to_float       = ck_avx2_to_float,
     .pack_left      = pack_left,
-    .softmax_row    = ck_avx512_softmax_row,
-    .score_back_row = ck_avx512_score_back_row,
+    .copy_left      = copy_left,
+    .softmax        = ck_avx512_softmax,
+    .score_back     = ck_avx512_score_back,
+    .scale_row      = ck_avx512_scale_row,
+    .dot            = ck_avx512_dot,
 };
 
 const ck_panels ck_avx512_panels = {
@@ -79,6 +90,7 @@ const ck_panels ck_avx512_panels = {
     .kr           = 1,
     .k_max        = 320,
     .bytes        = sizeof(float),
+    .block        = 48,
     .cycles       = 1 / 28.0,
     .left_cycles  = 0.5,
     .right_cycles = 4,

@@ -26,7 +26,9 @@
 #define V_ROUND(v)               _mm512_roundscale_ps(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)
 #define V_POW2(n)                _mm512_scalef_ps(_mm512_set1_ps(1), n)
 #define V_UNLESS_BELOW(v, x, lo) _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, lo, _CMP_NLT_UQ), v)
-#define V_FIRST(v)               _mm512_cvtss_f32(v)
+// V_WITHIN is v where lo <= r < hi, else other.
+#define V_WITHIN(v, other, lo, r, hi) \
+    _mm512_mask_mov_ps(other, _mm512_mask_cmp_ps_mask(_mm512_cmp_ps_mask(lo, r, _CMP_LE_OQ), r, hi, _CMP_LT_OQ), v)
 #define V_SUM(v)                 _mm512_reduce_add_ps(v)
 #define V_TOP(v)                 _mm512_reduce_max_ps(v)
 // V_TWICE reads LANES/2 values, each of them twice; V_SWAP exchanges neighbours; V_SIGNS is -s, s, -s, s …
@@ -60,7 +62,8 @@ static inline SIMD void keep(float * p, int64_t n, V v) { _mm512_mask_storeu_ps(
 #define V_ROUND(v)               _mm256_round_ps(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)
 #define V_POW2(n)                pow2(n)
 #define V_UNLESS_BELOW(v, x, lo) _mm256_andnot_ps(_mm256_cmp_ps(x, lo, _CMP_LT_OQ), v)
-#define V_FIRST(v)               _mm256_cvtss_f32(v)
+#define V_WITHIN(v, other, lo, r, hi) \
+    _mm256_blendv_ps(other, v, _mm256_and_ps(_mm256_cmp_ps(lo, r, _CMP_LE_OQ), _mm256_cmp_ps(r, hi, _CMP_LT_OQ)))
 #define V_SUM(v)                 sum8(v)
 #define V_TOP(v)                 top8(v)
 #define V_TWICE(p) \
@@ -235,30 +238,64 @@ SIMD void NAME(cross_entropy_row)(float * x, int n, int target, bool grad, float
     x[target] -= scale;
 }
 
-SIMD float NAME(softmax_row)(float * p, int n, float scale, float m0, float * sum) {
-    V vs = V_SET(scale), vm = V_SET(m0), total = V_SET(0);
-    for (int j = 0; j < n; j += LANES) {
-        vm = V_MAX(vm, V_MUL(get(p + j, n - j, -INFINITY), vs));
+// Scores of attention, one vector of queries after the other, down the keys that any of them sees.
+
+INLINE void clear_rows(const ck_scores * b, float * column, int from, int to) {
+    for (int r = from; r < to; r++) {
+        V_STORE(column + r * b->ld, V_SET(0));
     }
-    float m = V_TOP(vm);
-    vm = V_SET(m);
-    for (int j = 0; j < n; j += LANES) {
-        V e = exp_v(V_SUB(V_MUL(get(p + j, n - j, -INFINITY), vs), vm));
-        put(p + j, n - j, e);
-        total = V_ADD(total, e);
-    }
-    *sum = V_SUM(total);
-    return m;
 }
 
-SIMD void NAME(score_back_row)(float * p, float * dp, int n, float scale, float lse, float delta) {
-    V vs = V_SET(scale), vl = V_SET(lse), vd = V_SET(delta);
-    for (int j = 0; j < n; j += LANES) {
-        V e = exp_v(V_SUB(V_MUL(get(p + j, n - j, 0), vs), vl));
-        put(p + j, n - j, e);
-        put(dp + j, n - j, V_MUL(V_MUL(e, vs), V_SUB(get(dp + j, n - j, 0), vd)));
+SIMD void NAME(softmax)(const ck_scores * b, float * top, float * sum, float * shrink) {
+    V vs = V_SET(b->scale);
+    for (int c = 0; c < b->queries; c += LANES) {
+        V lo = V_LOAD(b->lo + c), hi = V_LOAD(b->hi + c), m0 = V_LOAD(top + c), m = m0, total = V_SET(0);
+        int     end = (int) V_TOP(hi), begin = ck_min((int) b->lo[c], end); // neither limit falls from one query to the next
+        float * s = b->s + c;
+        for (int r = begin; r < end; r++) {
+            m = V_MAX(m, V_WITHIN(V_MUL(V_LOAD(s + r * b->ld), vs), V_SET(-INFINITY), lo, V_SET((float) r), hi));
+        }
+        clear_rows(b, s, 0, begin);
+        for (int r = begin; r < end; r++) {
+            V e = exp_v(V_SUB(V_MUL(V_LOAD(s + r * b->ld), vs), m));
+            e = V_WITHIN(e, V_SET(0), lo, V_SET((float) r), hi);
+            V_STORE(s + r * b->ld, e);
+            total = V_ADD(total, e);
+        }
+        clear_rows(b, s, end, b->keys);
+        V less = exp_v(V_SUB(m0, m));
+        V_STORE(top + c, m);
+        V_STORE(shrink + c, less);
+        V_STORE(sum + c, V_FMA(V_LOAD(sum + c), less, total));
     }
 }
+
+SIMD void NAME(score_back)(const ck_scores * b, float * ds, const float * lse, const float * delta) {
+    V vs = V_SET(b->scale);
+    for (int c = 0; c < b->queries; c += LANES) {
+        V lo = V_LOAD(b->lo + c), hi = V_LOAD(b->hi + c), vl = V_LOAD(lse + c), vd = V_LOAD(delta + c);
+        int     end = (int) V_TOP(hi), begin = ck_min((int) b->lo[c], end);
+        float * s = b->s + c, *d = ds + c;
+        clear_rows(b, s, 0, begin);
+        clear_rows(b, d, 0, begin);
+        for (int r = begin; r < end; r++) {
+            V row = V_SET((float) r), e = exp_v(V_SUB(V_MUL(V_LOAD(s + r * b->ld), vs), vl));
+            V g = V_MUL(V_MUL(e, vs), V_SUB(V_LOAD(d + r * b->ld), vd));
+            V_STORE(s + r * b->ld, V_WITHIN(e, V_SET(0), lo, row, hi));
+            V_STORE(d + r * b->ld, V_WITHIN(g, V_SET(0), lo, row, hi));
+        }
+        clear_rows(b, s, end, b->keys);
+        clear_rows(b, d, end, b->keys);
+    }
+}
+
+SIMD void NAME(scale_row)(float * out, const float * x, float f, int n) {
+    for (int j = 0; j < n; j += LANES) {
+        put(out + j, n - j, V_MUL(get(x + j, n - j, 0), V_SET(f)));
+    }
+}
+
+SIMD float NAME(dot)(const float * x, const float * y, int n) { return (float) sum_products(x, y, NULL, n); }
 
 SIMD void NAME(rope_row)(float * x, const float * table, int heads, int dim, int half, bool neox, float sign) {
     const float *co = table, *si = table + half;

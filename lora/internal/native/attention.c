@@ -5,19 +5,21 @@
 // are computed transposed, keys x queries: then maxima, sums, lse and delta lie
 // along the vectors, and no operand has to be transposed for dk and dv.
 //
-//   forward   Sᵀ = K·Qᵀ    O  += P·V                              one chunk for each block of queries and head
-//   backward  Sᵀ = K·Qᵀ    dPᵀ = V·dOᵀ    dQ += dS·K              the same
-//             Sᵀ = K·Qᵀ    dPᵀ = V·dOᵀ    dV += Pᵀ·dO, dK += dSᵀ·Q  one chunk for each block of keys and kv head
+//   forward   Sᵀ = K·Qᵀ                O  += P·V
+//   backward  Sᵀ = K·Qᵀ, dPᵀ = V·dOᵀ   dQ += dS·K, dV += Pᵀ·dO, dK += dSᵀ·Q
 //
-// The backward pass computes scores twice so that each output has one writer
-// and the result does not depend on the number of threads. The formulas stand
-// in naive_attention.c.
+// A chunk of the forward pass is a block of queries of one head. A chunk of the
+// backward pass is a unit, a few blocks of one segment, for one kv head: it
+// alone writes dq, dk and dv of its positions, so the result does not depend on
+// the number of threads. Scores of queries and keys in one unit are computed
+// once, others twice. The formulas stand in naive_attention.c.
 #include "kernels.h"
 
 #include <math.h>
 #include <string.h>
 
 enum {
+    UNIT       = 4,        // blocks at most
     SLACK      = 32,       // rows by which padding may lengthen a packed block: no mr or kr is larger
     PACKED_MAX = 64 << 20, // as many kv heads are packed at a time as fit into these bytes
 };
@@ -35,6 +37,8 @@ typedef struct {
     int               wide;      // dim, in whole panels
     int               blocks;    // of at most s->block positions
     int *             first;     // [blocks + 1]: their first positions
+    int               units;
+    int *             unit;      // [units + 1]: their first blocks
     int *             from;      // [blocks]: the first block of keys that a block of queries sees beside the prefix
     int               prefix;    // blocks of the prefix
     int               kv0, kv_n; // the kv heads at hand
@@ -57,26 +61,30 @@ typedef struct {
 
 // room is a thread's scratch; n stands for s->block.
 typedef struct {
-    float * s;     // [n,n]: Sᵀ and Pᵀ
-    float * ds;    // [n,n]: dPᵀ and dSᵀ
-    float * acc;   // [n,wide]
-    float * acc2;  // [n,wide]
-    char *  left;  // a block of p or ds, packed
-    char *  q;     // a block of queries, packed
+    float * s;    // [n,n]: Sᵀ and Pᵀ
+    float * ds;   // [n,n]: dPᵀ and dSᵀ
+    float * acc;  // [n,wide]: sums of o, dv
+    float * dk;   // [n,wide]
+    float * dq;   // [UNIT][group][n,wide]
+    char *  left; // blocks of p, ds and dsᵀ, packed
+    char *  q;    // a block of queries, packed
     char *  tmp;
 } room;
 
+enum { OF_P, OF_DS, OF_DST, LEFTS };
+
 // room_of divides scratch among its parts and returns the bytes in all.
 static size_t room_of(const job * j, char * scratch, room * w) {
-    size_t n = (size_t) j->s->block, square = n * n * sizeof(float), acc = n * (size_t) j->wide * sizeof(float);
+    size_t n = (size_t) j->s->block, square = n * n, acc = n * (size_t) j->wide, units = j->back ? (size_t) (UNIT * j->group) : 0;
     w->s     = (float *) scratch;
-    w->ds    = (float *) (scratch + square);
-    w->acc   = (float *) (scratch + 2 * square);
-    w->acc2  = (float *) (scratch + 2 * square + acc);
-    w->left  = scratch + 2 * square + 2 * acc;
-    w->q     = w->left + ck_panel_bytes(j->s, (int) n, (int) n);
+    w->ds    = w->s + square;
+    w->acc   = w->ds + square;
+    w->dk    = w->acc + acc;
+    w->dq    = w->dk + acc;
+    w->left  = (char *) (w->dq + units * acc);
+    w->q     = w->left + LEFTS * ck_panel_bytes(j->s, (int) n, (int) n);
     w->tmp   = w->q + n * j->row_bytes;
-    return 2 * square + 2 * acc + (size_t) (w->tmp - w->left) + CK_NR * j->row_bytes;
+    return (size_t) (w->tmp - scratch) + CK_NR * j->row_bytes;
 }
 
 static int size_of(const job * j, int block) { return j->first[block + 1] - j->first[block]; }
@@ -141,10 +149,8 @@ static void pack_chunk(void * arg, int chunk, int thread) {
     }
 }
 
-// seen says whether any query of block qb sees a key of block kb; next_keys is the first such block after kb, above qb when
-// there is none. A block lies in the prefix or behind it, never in both.
-static bool seen(const job * j, int qb, int kb) { return kb <= qb && (kb < j->prefix || kb >= j->from[qb]); }
-
+// next_keys is the first block of keys after kb that queries qb see; it is above qb when there is none. A block lies in the
+// prefix or behind it, never in both.
 static int next_keys(const job * j, int qb, int kb) { return kb + 1 < j->prefix ? kb + 1 : ck_max(kb + 1, j->from[qb]); }
 
 typedef struct {
@@ -161,7 +167,8 @@ static ck_scores scores_of(const job * j, float * s, int qb, int kb, limits * l)
         l->hi[i] = (float) ck_min(i0 + i + 1 - j0, n);
     }
     for (int i = m; i < wide; i++) {
-        l->lo[i] = l->hi[i] = 0;
+        l->lo[i] = (float) n;
+        l->hi[i] = 0;
     }
     return (ck_scores) {s, j->s->block, n, wide, l->lo, l->hi, a->scale};
 }
@@ -181,11 +188,16 @@ static void multiply_scores(const job * j, float * c, const char * x, const char
     }
 }
 
-// accumulate: acc [n,wide] = or += x·y for x(i,l) = x[i*rs + l*cs] of kl steps and the packed y.
-static void accumulate(const job * j, const room * w, float * acc, const float * x, int64_t rs, int64_t cs, int n, int kl, const char * y, bool add) {
-    const ck_panels * s = j->s;
-    pack_left(j, w->left, x, rs, cs, n, kl);
-    s->multiply(s, acc, j->wide, w->left, y, ck_round_up(n, s->mr), j->wide, kl, add);
+// pack_scores packs n rows of x(i,l) = x[i*rs + l*cs], kl steps, one of the lefts of the room.
+static const char * pack_scores(const job * j, const room * w, int which, const float * x, int64_t rs, int64_t cs, int n, int kl) {
+    char * out = w->left + (size_t) which * ck_panel_bytes(j->s, j->s->block, j->s->block);
+    pack_left(j, out, x, rs, cs, n, kl);
+    return out;
+}
+
+// accumulate: acc [n,wide] = or += x·y, both packed, kl steps.
+static void accumulate(const job * j, float * acc, const char * x, const char * y, int n, int kl, bool add) {
+    j->s->multiply(j->s, acc, j->wide, x, y, ck_round_up(n, j->s->mr), j->wide, kl, add);
 }
 
 static void forward_chunk(void * arg, int chunk, int thread) {
@@ -214,7 +226,7 @@ static void forward_chunk(void * arg, int chunk, int thread) {
                 tiles->scale_row(w.acc + i * j->wide, w.acc + i * j->wide, shrink[i], j->wide);
             }
         }
-        accumulate(j, &w, w.acc, w.s, 1, ld, m, b.keys, form(j, kv, V_RIGHT, kb), add);
+        accumulate(j, w.acc, pack_scores(j, &w, OF_P, w.s, 1, ld, m, b.keys), form(j, kv, V_RIGHT, kb), m, b.keys, add);
         add = true;
     }
     ck_end(j->s);
@@ -235,48 +247,71 @@ static void score_back(const job * j, const room * w, int h, int qb, int kb) {
     j->s->tiles->score_back(&b, w->ds, j->lse_of + at, j->delta + at);
 }
 
+static float * dq_of(const job * j, const room * w, int unit, int qb, int h) {
+    return w->dq + (size_t) ((qb - j->unit[unit]) * j->group + h % j->group) * (size_t) j->s->block * (size_t) j->wide;
+}
+
+// pair_back adds to dq what keys kb give to queries qb of all heads of a kv head, and with keys to dk and dv what queries qb give.
+static void pair_back(const job * j, const room * w, int unit, int kv, int qb, int kb, bool add_q, bool keys, bool add_k) {
+    int  m = size_of(j, qb), n = size_of(j, kb), ld = j->s->block;
+    bool queries = qb < j->unit[unit + 1];
+    for (int h = kv * j->group; h < (kv + 1) * j->group; h++) {
+        const char *p = NULL, *ds = NULL, *dst = NULL;
+        score_back(j, w, h, qb, kb);
+        if (keys) {
+            p   = pack_scores(j, w, OF_P, w->s, ld, 1, n, m);
+            dst = pack_scores(j, w, OF_DST, w->ds, ld, 1, n, m);
+        }
+        if (queries) {
+            ds = pack_scores(j, w, OF_DS, w->ds, 1, ld, m, n);
+        }
+        if (keys) {
+            accumulate(j, w->acc, p, q_form(j, h, G_RIGHT, qb), n, m, add_k);
+            accumulate(j, w->dk, dst, q_form(j, h, Q_RIGHT, qb), n, m, add_k);
+            add_k = true;
+        }
+        if (queries) {
+            accumulate(j, dq_of(j, w, unit, qb, h), ds, form(j, kv, K_RIGHT, kb), m, n, add_q);
+        }
+    }
+}
+
 static void copy_out(const job * j, float * out, int64_t ld, const float * acc, int n) {
     for (int i = 0; i < n; i++) {
         memcpy(out + i * ld, acc + i * j->wide, (size_t) j->a->dim * sizeof(float));
     }
 }
 
-static void dq_chunk(void * arg, int chunk, int thread) {
-    const job *     j     = arg;
-    const ck_attn * a     = j->a;
-    int             heads = j->kv_n * j->group, h = j->kv0 * j->group + chunk % heads, qb = chunk / heads, m = size_of(j, qb);
+static void backward_chunk(void * arg, int chunk, int thread) {
+    const job *     j = arg;
+    const ck_attn * a = j->a;
+    int             unit = chunk / j->kv_n, kv = j->kv0 + chunk % j->kv_n, b0 = j->unit[unit], b1 = j->unit[unit + 1];
+    bool            add_q[UNIT] = {false};
     room            w;
     room_of(j, ck_scratch_of(j->pool, thread), &w);
     ck_begin(j->s);
-    bool add = false;
-    for (int kb = next_keys(j, qb, -1); kb <= qb; kb = next_keys(j, qb, kb)) {
-        score_back(j, &w, h, qb, kb);
-        accumulate(j, &w, w.acc, w.ds, 1, j->s->block, m, size_of(j, kb), form(j, h / j->group, K_RIGHT, kb), add);
-        add = true;
-    }
-    ck_end(j->s);
-    copy_out(j, j->out + j->first[qb] * a->ldq + h * a->dim, a->ldq, w.acc, m);
-}
-
-static void dkv_chunk(void * arg, int chunk, int thread) {
-    const job *     j  = arg;
-    const ck_attn * a  = j->a;
-    int             kb = chunk / j->kv_n, kv = j->kv0 + chunk % j->kv_n, n = size_of(j, kb), ld = j->s->block;
-    room            w;
-    room_of(j, ck_scratch_of(j->pool, thread), &w);
-    ck_begin(j->s);
-    bool add = false;
-    for (int qb = kb; qb < j->blocks && (kb < j->prefix || seen(j, qb, kb)); qb++) {
-        for (int h = kv * j->group; h < (kv + 1) * j->group; h++) {
-            score_back(j, &w, h, qb, kb);
-            accumulate(j, &w, w.acc, w.s, ld, 1, n, size_of(j, qb), q_form(j, h, G_RIGHT, qb), add);
-            accumulate(j, &w, w.acc2, w.ds, ld, 1, n, size_of(j, qb), q_form(j, h, Q_RIGHT, qb), add);
-            add = true;
+    for (int qb = b0; qb < b1; qb++) {
+        for (int kb = next_keys(j, qb, -1); kb < b0; kb = next_keys(j, qb, kb)) {
+            pair_back(j, &w, unit, kv, qb, kb, add_q[qb - b0], false, false);
+            add_q[qb - b0] = true;
         }
     }
+    for (int kb = b0; kb < b1; kb++) {
+        for (int qb = kb; qb < j->blocks && (kb < j->prefix || kb >= j->from[qb]); qb++) {
+            pair_back(j, &w, unit, kv, qb, kb, qb < b1 && add_q[qb - b0], true, qb > kb);
+            if (qb < b1) {
+                add_q[qb - b0] = true;
+            }
+        }
+        copy_out(j, j->dv + j->first[kb] * a->ldv + kv * a->dim, a->ldv, w.acc, size_of(j, kb));
+        copy_out(j, j->dk + j->first[kb] * a->ldk + kv * a->dim, a->ldk, w.dk, size_of(j, kb));
+    }
     ck_end(j->s);
-    copy_out(j, j->dv + j->first[kb] * a->ldv + kv * a->dim, a->ldv, w.acc, n);
-    copy_out(j, j->dk + j->first[kb] * a->ldk + kv * a->dim, a->ldk, w.acc2, n);
+    for (int qb = b0; qb < b1; qb++) {
+        for (int h = kv * j->group; h < (kv + 1) * j->group; h++) {
+            copy_out(j, j->out + j->first[qb] * a->ldq + h * a->dim, a->ldq, dq_of(j, &w, unit, qb, h), size_of(j, qb));
+        }
+    }
 }
 
 // cut lists the blocks, of each segment as many full ones as there are and the rest, and returns their number; first may be NULL.
@@ -295,6 +330,23 @@ static int cut(const job * j, int * first) {
     return blocks;
 }
 
+// cut_units finds what cut has left: units, the first block of keys of each block, and the blocks of the prefix.
+static void cut_units(job * j) {
+    const int32_t * start = j->a->start;
+    for (int b = 0, k = 0; b < j->blocks; b++) {
+        int i = j->first[b];
+        if (start[i] == i || b - j->unit[j->units - 1] == UNIT) {
+            j->unit[j->units++] = b;
+        }
+        while (j->first[k + 1] <= start[i]) {
+            k++;
+        }
+        j->from[b] = k;
+        j->prefix += i < j->a->prefix;
+    }
+    j->unit[j->units] = j->blocks;
+}
+
 static size_t aligned(size_t bytes) { return (bytes + 63) / 64 * 64; }
 
 // prepare cuts the blocks, reserves scratch, and sets how many kv heads are packed at a time.
@@ -308,7 +360,7 @@ static bool prepare(job * j) {
     j->forms     = j->back ? Q_FORMS + j->group * FORMS_OF_Q : FORWARD_FORMS;
     j->blocks    = cut(j, NULL);
     size_t kv    = (size_t) j->forms * ((size_t) a->t + (size_t) j->blocks * SLACK) * j->row_bytes;
-    size_t ints  = aligned((2 * (size_t) j->blocks + 1) * sizeof(int)), row = aligned(stats * sizeof(float));
+    size_t ints  = aligned((3 * (size_t) j->blocks + 2) * sizeof(int)), row = aligned(stats * sizeof(float));
     j->kv_step   = ck_max(ck_min((int) (PACKED_MAX / kv), a->kv_heads), 1);
     char * all   = ck_scratch(j->pool, ck_threads(j->pool), ints + 2 * row + kv * (size_t) j->kv_step);
     if (all == NULL || !ck_scratch_all(j->pool, room_of(j, NULL, &w))) {
@@ -316,17 +368,12 @@ static bool prepare(job * j) {
     }
     j->first  = (int *) all;
     j->from   = j->first + j->blocks + 1;
+    j->unit   = j->from + j->blocks;
     j->lse_of = (float *) (all + ints);
     j->delta  = (float *) (all + ints + row);
     j->packed = all + ints + 2 * row;
     cut(j, j->first);
-    for (int b = 0, k = 0; b < j->blocks; b++) {
-        while (j->first[k + 1] <= a->start[j->first[b]]) {
-            k++;
-        }
-        j->from[b] = k;
-        j->prefix += j->first[b] < a->prefix;
-    }
+    cut_units(j);
     return true;
 }
 
@@ -338,9 +385,10 @@ static int run(job * j) {
     for (j->kv0 = 0; j->kv0 < a->kv_heads; j->kv0 += j->kv_n) {
         j->kv_n = ck_min(j->kv_step, a->kv_heads - j->kv0);
         ck_run(j->pool, pack_chunk, j, j->kv_n * j->blocks);
-        ck_run(j->pool, j->back ? dq_chunk : forward_chunk, j, j->kv_n * j->group * j->blocks);
         if (j->back) {
-            ck_run(j->pool, dkv_chunk, j, j->kv_n * j->blocks);
+            ck_run(j->pool, backward_chunk, j, j->kv_n * j->units);
+        } else {
+            ck_run(j->pool, forward_chunk, j, j->kv_n * j->group * j->blocks);
         }
     }
     return CK_OK;

@@ -52,7 +52,7 @@ typedef void (*ck_tile_fn)(int k, const float * a, int64_t rs, int64_t cs, const
 enum { CK_SCORES_MAX = 128 };
 
 // ck_scores are the scores of a block of attention, transposed: s [keys,queries] ld. Query c sees the keys lo[c] <= r < hi[c];
-// queries is a multiple of 16, those that fill it up see none. What stands where a key is not seen is not read.
+// queries is a multiple of 16; those that fill it up have lo = keys and hi = 0. What stands where a key is not seen is not read.
 typedef struct {
     float *       s;
     int64_t       ld;

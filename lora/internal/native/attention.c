@@ -40,6 +40,7 @@ typedef struct {
     int               units;
     int *             unit;      // [units + 1]: their first blocks
     int *             from;      // [blocks]: the first block of keys that a block of queries sees beside the prefix
+    int *             home;      // [blocks]: the first block of a unit that fills a segment which no other one sees, else -1
     int               prefix;    // blocks of the prefix
     int               kv0, kv_n; // the kv heads at hand
     int               kv_step;   // as many of them at a time
@@ -68,6 +69,7 @@ typedef struct {
     float * dq;   // [UNIT][group][n,wide]
     char *  left; // blocks of p, ds and dsᵀ, packed
     char *  q;    // a block of queries, packed
+    char *  own;  // the packed forms of a unit that fills a segment
     char *  tmp;
 } room;
 
@@ -83,20 +85,25 @@ static size_t room_of(const job * j, char * scratch, room * w) {
     w->dq    = w->dk + acc;
     w->left  = (char *) (w->dq + units * acc);
     w->q     = w->left + LEFTS * ck_panel_bytes(j->s, (int) n, (int) n);
-    w->tmp   = w->q + n * j->row_bytes;
+    w->own   = w->q + n * j->row_bytes;
+    w->tmp   = w->own + (size_t) (j->forms * UNIT) * (n + SLACK) * j->row_bytes;
     return (size_t) (w->tmp - scratch) + CK_NR * j->row_bytes;
 }
 
 static int size_of(const job * j, int block) { return j->first[block + 1] - j->first[block]; }
 
-// form is where a block of a packed form of a kv head stands.
-static char * form(const job * j, int kv, int which, int block) {
-    size_t slots = (size_t) j->a->t + (size_t) j->blocks * SLACK, at = (size_t) j->first[block] + (size_t) block * SLACK;
-    return j->packed + ((size_t) ((kv - j->kv0) * j->forms + which) * slots + at) * j->row_bytes;
+// form is where a block of a packed form of a kv head stands: in scratch of the thread, which stays in level 2, where nobody
+// outside the unit reads it, else in memory that all share.
+static char * form(const job * j, const room * w, int kv, int which, int block) {
+    int    home = j->home[block], b0 = home < 0 ? 0 : home;
+    size_t rows = home < 0 ? (size_t) j->a->t + (size_t) j->blocks * SLACK : (size_t) (UNIT * (j->s->block + SLACK));
+    size_t at   = (size_t) (j->first[block] - j->first[b0]) + (size_t) (block - b0) * SLACK;
+    size_t head = home < 0 ? (size_t) ((kv - j->kv0) * j->forms) : 0;
+    return (home < 0 ? j->packed : w->own) + ((head + (size_t) which) * rows + at) * j->row_bytes;
 }
 
-static char * q_form(const job * j, int head, int which, int block) {
-    return form(j, head / j->group, Q_FORMS + head % j->group * FORMS_OF_Q + which, block);
+static char * q_form(const job * j, const room * w, int head, int which, int block) {
+    return form(j, w, head / j->group, Q_FORMS + head % j->group * FORMS_OF_Q + which, block);
 }
 
 // The three ways to pack n rows of x [n,dim] ld: as left operand, as right operand, and transposed as right operand.
@@ -121,32 +128,51 @@ static void pack_trans(const job * j, char * out, const float * x, int64_t ld, i
     }
 }
 
-// pack_chunk packs one block for one kv head.
-static void pack_chunk(void * arg, int chunk, int thread) {
-    const job *     j     = arg;
-    const ck_attn * a     = j->a;
-    int             block = chunk / j->kv_n, kv = j->kv0 + chunk % j->kv_n, i0 = j->first[block], n = size_of(j, block), dim = a->dim;
-    room            w;
-    room_of(j, ck_scratch_of(j->pool, thread), &w);
+// pack_block packs one block for one kv head.
+static void pack_block(const job * j, const room * w, int kv, int block) {
+    const ck_attn * a  = j->a;
+    int             i0 = j->first[block], n = size_of(j, block), dim = a->dim;
     const float *k = a->k + i0 * a->ldk + kv * dim, *v = a->v + i0 * a->ldv + kv * dim;
-    pack_left(j, form(j, kv, K_LEFT, block), k, a->ldk, 1, n, dim);
+    pack_left(j, form(j, w, kv, K_LEFT, block), k, a->ldk, 1, n, dim);
     if (!j->back) {
-        pack_right(j, form(j, kv, V_RIGHT, block), v, a->ldv, n, w.tmp);
+        pack_right(j, form(j, w, kv, V_RIGHT, block), v, a->ldv, n, w->tmp);
         return;
     }
-    pack_left(j, form(j, kv, V_LEFT, block), v, a->ldv, 1, n, dim);
-    pack_right(j, form(j, kv, K_RIGHT, block), k, a->ldk, n, w.tmp);
+    pack_left(j, form(j, w, kv, V_LEFT, block), v, a->ldv, 1, n, dim);
+    pack_right(j, form(j, w, kv, K_RIGHT, block), k, a->ldk, n, w->tmp);
     for (int h = kv * j->group; h < (kv + 1) * j->group; h++) {
         const float *q = a->q + i0 * a->ldq + h * dim, *g = j->d_o + i0 * j->lddo + h * dim;
-        pack_trans(j, q_form(j, h, Q_TRANS, block), q, a->ldq, n, w.tmp);
-        pack_right(j, q_form(j, h, Q_RIGHT, block), q, a->ldq, n, w.tmp);
-        pack_trans(j, q_form(j, h, G_TRANS, block), g, j->lddo, n, w.tmp);
-        pack_right(j, q_form(j, h, G_RIGHT, block), g, j->lddo, n, w.tmp);
+        pack_trans(j, q_form(j, w, h, Q_TRANS, block), q, a->ldq, n, w->tmp);
+        pack_right(j, q_form(j, w, h, Q_RIGHT, block), q, a->ldq, n, w->tmp);
+        pack_trans(j, q_form(j, w, h, G_TRANS, block), g, j->lddo, n, w->tmp);
+        pack_right(j, q_form(j, w, h, G_RIGHT, block), g, j->lddo, n, w->tmp);
         for (int i = i0; i < i0 + n; i++) {
             j->lse_of[h * a->t + i] = j->lse[i * a->heads + h];
             j->delta[h * a->t + i]  = j->s->tiles->dot(j->o + i * j->ldo + h * dim, j->d_o + i * j->lddo + h * dim, dim);
         }
     }
+}
+
+static void pack_chunk(void * arg, int chunk, int thread) {
+    const job * j     = arg;
+    int         block = chunk / j->kv_n;
+    room        w;
+    room_of(j, ck_scratch_of(j->pool, thread), &w);
+    if (j->home[block] < 0) {
+        pack_block(j, &w, j->kv0 + chunk % j->kv_n, block);
+    }
+}
+
+// begin_unit is what the chunks of both passes begin with: a unit and a kv head.
+static int begin_unit(const job * j, room * w, int chunk, int thread, int * kv) {
+    int unit = chunk / j->kv_n;
+    *kv      = j->kv0 + chunk % j->kv_n;
+    room_of(j, ck_scratch_of(j->pool, thread), w);
+    for (int b = j->unit[unit]; b < j->unit[unit + 1] && j->home[b] >= 0; b++) {
+        pack_block(j, w, *kv, b);
+    }
+    ck_begin(j->s);
+    return unit;
 }
 
 // next_keys is the first block of keys after kb that queries qb see; it is above qb when there is none. A block lies in the
@@ -200,40 +226,47 @@ static void accumulate(const job * j, float * acc, const char * x, const char * 
     j->s->multiply(j->s, acc, j->wide, x, y, ck_round_up(n, j->s->mr), j->wide, kl, add);
 }
 
-static void forward_chunk(void * arg, int chunk, int thread) {
-    const job *      j     = arg;
+// forward_block computes o and lse of queries qb of head h.
+static void forward_block(const job * j, const room * w, int h, int qb) {
     const ck_attn *  a     = j->a;
     const ck_tiles * tiles = j->s->tiles;
-    int              heads = j->kv_n * j->group, h = j->kv0 * j->group + chunk % heads, kv = h / j->group, dim = a->dim;
-    int              qb = chunk / heads, i0 = j->first[qb], m = size_of(j, qb), ld = j->s->block;
+    int              kv = h / j->group, dim = a->dim, i0 = j->first[qb], m = size_of(j, qb), ld = j->s->block;
     _Alignas(64) float top[CK_SCORES_MAX], sum[CK_SCORES_MAX], shrink[CK_SCORES_MAX];
     limits           l;
-    room             w;
-    room_of(j, ck_scratch_of(j->pool, thread), &w);
     for (int i = 0; i < ld; i++) {
         top[i] = -1e30f; // below any score, and no infinity, whose differences are not numbers
         sum[i] = 0;
     }
-    ck_begin(j->s);
-    pack_trans(j, w.q, a->q + i0 * a->ldq + h * dim, a->ldq, m, w.tmp);
+    pack_trans(j, w->q, a->q + i0 * a->ldq + h * dim, a->ldq, m, w->tmp);
     bool add = false;
     for (int kb = next_keys(j, qb, -1); kb <= qb; kb = next_keys(j, qb, kb)) {
-        multiply_scores(j, w.s, form(j, kv, K_LEFT, kb), w.q, qb, kb);
-        ck_scores b = scores_of(j, w.s, qb, kb, &l);
+        multiply_scores(j, w->s, form(j, w, kv, K_LEFT, kb), w->q, qb, kb);
+        ck_scores b = scores_of(j, w->s, qb, kb, &l);
         tiles->softmax(&b, top, sum, shrink);
         for (int i = 0; i < m && add; i++) {
             if (shrink[i] != 1) {
-                tiles->scale_row(w.acc + i * j->wide, w.acc + i * j->wide, shrink[i], j->wide);
+                tiles->scale_row(w->acc + i * j->wide, w->acc + i * j->wide, shrink[i], j->wide);
             }
         }
-        accumulate(j, w.acc, pack_scores(j, &w, OF_P, w.s, 1, ld, m, b.keys), form(j, kv, V_RIGHT, kb), m, b.keys, add);
+        accumulate(j, w->acc, pack_scores(j, w, OF_P, w->s, 1, ld, m, b.keys), form(j, w, kv, V_RIGHT, kb), m, b.keys, add);
         add = true;
     }
-    ck_end(j->s);
     for (int i = 0; i < m; i++) {
         j->lse_out[(i0 + i) * a->heads + h] = top[i] + logf(sum[i]);
-        tiles->scale_row(j->out + (i0 + i) * j->ldo + h * dim, w.acc + i * j->wide, 1 / sum[i], dim);
+        tiles->scale_row(j->out + (i0 + i) * j->ldo + h * dim, w->acc + i * j->wide, 1 / sum[i], dim);
     }
+}
+
+static void forward_chunk(void * arg, int chunk, int thread) {
+    const job * j = arg;
+    room        w;
+    int         kv, unit = begin_unit(j, &w, chunk, thread, &kv);
+    for (int qb = j->unit[unit]; qb < j->unit[unit + 1]; qb++) {
+        for (int h = kv * j->group; h < (kv + 1) * j->group; h++) {
+            forward_block(j, &w, h, qb);
+        }
+    }
+    ck_end(j->s);
 }
 
 // score_back computes pᵀ and dsᵀ of head h for queries qb and keys kb into w->s and w->ds; 0 where the mask is.
@@ -241,8 +274,8 @@ static void score_back(const job * j, const room * w, int h, int qb, int kb) {
     int    kv = h / j->group;
     size_t at = (size_t) h * (size_t) j->a->t + (size_t) j->first[qb];
     limits l;
-    multiply_scores(j, w->s, form(j, kv, K_LEFT, kb), q_form(j, h, Q_TRANS, qb), qb, kb);
-    multiply_scores(j, w->ds, form(j, kv, V_LEFT, kb), q_form(j, h, G_TRANS, qb), qb, kb);
+    multiply_scores(j, w->s, form(j, w, kv, K_LEFT, kb), q_form(j, w, h, Q_TRANS, qb), qb, kb);
+    multiply_scores(j, w->ds, form(j, w, kv, V_LEFT, kb), q_form(j, w, h, G_TRANS, qb), qb, kb);
     ck_scores b = scores_of(j, w->s, qb, kb, &l);
     j->s->tiles->score_back(&b, w->ds, j->lse_of + at, j->delta + at);
 }
@@ -266,12 +299,12 @@ static void pair_back(const job * j, const room * w, int unit, int kv, int qb, i
             ds = pack_scores(j, w, OF_DS, w->ds, 1, ld, m, n);
         }
         if (keys) {
-            accumulate(j, w->acc, p, q_form(j, h, G_RIGHT, qb), n, m, add_k);
-            accumulate(j, w->dk, dst, q_form(j, h, Q_RIGHT, qb), n, m, add_k);
+            accumulate(j, w->acc, p, q_form(j, w, h, G_RIGHT, qb), n, m, add_k);
+            accumulate(j, w->dk, dst, q_form(j, w, h, Q_RIGHT, qb), n, m, add_k);
             add_k = true;
         }
         if (queries) {
-            accumulate(j, dq_of(j, w, unit, qb, h), ds, form(j, kv, K_RIGHT, kb), m, n, add_q);
+            accumulate(j, dq_of(j, w, unit, qb, h), ds, form(j, w, kv, K_RIGHT, kb), m, n, add_q);
         }
     }
 }
@@ -285,11 +318,9 @@ static void copy_out(const job * j, float * out, int64_t ld, const float * acc, 
 static void backward_chunk(void * arg, int chunk, int thread) {
     const job *     j = arg;
     const ck_attn * a = j->a;
-    int             unit = chunk / j->kv_n, kv = j->kv0 + chunk % j->kv_n, b0 = j->unit[unit], b1 = j->unit[unit + 1];
     bool            add_q[UNIT] = {false};
     room            w;
-    room_of(j, ck_scratch_of(j->pool, thread), &w);
-    ck_begin(j->s);
+    int             kv, unit = begin_unit(j, &w, chunk, thread, &kv), b0 = j->unit[unit], b1 = j->unit[unit + 1];
     for (int qb = b0; qb < b1; qb++) {
         for (int kb = next_keys(j, qb, -1); kb < b0; kb = next_keys(j, qb, kb)) {
             pair_back(j, &w, unit, kv, qb, kb, add_q[qb - b0], false, false);
@@ -330,7 +361,8 @@ static int cut(const job * j, int * first) {
     return blocks;
 }
 
-// cut_units finds what cut has left: units, the first block of keys of each block, and the blocks of the prefix.
+// cut_units finds what cut has left: units and which of them fill a segment, the first block of keys of each block, and the
+// blocks of the prefix.
 static void cut_units(job * j) {
     const int32_t * start = j->a->start;
     for (int b = 0, k = 0; b < j->blocks; b++) {
@@ -345,6 +377,14 @@ static void cut_units(job * j) {
         j->prefix += i < j->a->prefix;
     }
     j->unit[j->units] = j->blocks;
+    for (int u = 0; u < j->units; u++) {
+        int  b0 = j->unit[u], b1 = j->unit[u + 1], i0 = j->first[b0], i1 = j->first[b1];
+        bool whole = start[i0] == i0 && (b1 == j->blocks || start[i1] == i1);
+        bool seen  = b0 < j->prefix || (j->back && j->prefix > 0); // by others: keys of the prefix, whose gradient reads all queries
+        for (int b = b0; b < b1; b++) {
+            j->home[b] = whole && !seen ? b0 : -1;
+        }
+    }
 }
 
 static size_t aligned(size_t bytes) { return (bytes + 63) / 64 * 64; }
@@ -360,7 +400,7 @@ static bool prepare(job * j) {
     j->forms     = j->back ? Q_FORMS + j->group * FORMS_OF_Q : FORWARD_FORMS;
     j->blocks    = cut(j, NULL);
     size_t kv    = (size_t) j->forms * ((size_t) a->t + (size_t) j->blocks * SLACK) * j->row_bytes;
-    size_t ints  = aligned((3 * (size_t) j->blocks + 2) * sizeof(int)), row = aligned(stats * sizeof(float));
+    size_t ints  = aligned((4 * (size_t) j->blocks + 2) * sizeof(int)), row = aligned(stats * sizeof(float));
     j->kv_step   = ck_max(ck_min((int) (PACKED_MAX / kv), a->kv_heads), 1);
     char * all   = ck_scratch(j->pool, ck_threads(j->pool), ints + 2 * row + kv * (size_t) j->kv_step);
     if (all == NULL || !ck_scratch_all(j->pool, room_of(j, NULL, &w))) {
@@ -368,7 +408,8 @@ static bool prepare(job * j) {
     }
     j->first  = (int *) all;
     j->from   = j->first + j->blocks + 1;
-    j->unit   = j->from + j->blocks;
+    j->home   = j->from + j->blocks;
+    j->unit   = j->home + j->blocks;
     j->lse_of = (float *) (all + ints);
     j->delta  = (float *) (all + ints + row);
     j->packed = all + ints + 2 * row;
@@ -385,11 +426,7 @@ static int run(job * j) {
     for (j->kv0 = 0; j->kv0 < a->kv_heads; j->kv0 += j->kv_n) {
         j->kv_n = ck_min(j->kv_step, a->kv_heads - j->kv0);
         ck_run(j->pool, pack_chunk, j, j->kv_n * j->blocks);
-        if (j->back) {
-            ck_run(j->pool, backward_chunk, j, j->kv_n * j->units);
-        } else {
-            ck_run(j->pool, forward_chunk, j, j->kv_n * j->group * j->blocks);
-        }
+        ck_run(j->pool, j->back ? backward_chunk : forward_chunk, j, j->kv_n * j->units);
     }
     return CK_OK;
 }

@@ -128,6 +128,21 @@ static void pack_trans(const job * j, char * out, const float * x, int64_t ld, i
     }
 }
 
+// statistics keeps lse and delta of a block of queries of head h. Of d_o it reads what the products do: then delta is Σ p·dp
+// of the dp that it is subtracted from, and little is left where attention is on few keys.
+static void statistics(const job * j, const room * w, int h, int block) {
+    const ck_attn * a = j->a;
+    for (int i = j->first[block]; i < j->first[block + 1]; i++) {
+        const float * g = j->d_o + i * j->lddo + h * a->dim;
+        if (j->s->round != NULL) {
+            j->s->round((float *) w->tmp, g, a->dim);
+            g = (const float *) w->tmp;
+        }
+        j->lse_of[h * a->t + i] = j->lse[i * a->heads + h];
+        j->delta[h * a->t + i]  = j->s->tiles->dot(j->o + i * j->ldo + h * a->dim, g, a->dim);
+    }
+}
+
 // pack_block packs one block for one kv head.
 static void pack_block(const job * j, const room * w, int kv, int block) {
     const ck_attn * a  = j->a;
@@ -146,10 +161,7 @@ static void pack_block(const job * j, const room * w, int kv, int block) {
         pack_right(j, q_form(j, w, h, Q_RIGHT, block), q, a->ldq, n, w->tmp);
         pack_trans(j, q_form(j, w, h, G_TRANS, block), g, j->lddo, n, w->tmp);
         pack_right(j, q_form(j, w, h, G_RIGHT, block), g, j->lddo, n, w->tmp);
-        for (int i = i0; i < i0 + n; i++) {
-            j->lse_of[h * a->t + i] = j->lse[i * a->heads + h];
-            j->delta[h * a->t + i]  = j->s->tiles->dot(j->o + i * j->ldo + h * dim, j->d_o + i * j->lddo + h * dim, dim);
-        }
+        statistics(j, w, h, block);
     }
 }
 

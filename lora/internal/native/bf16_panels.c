@@ -27,6 +27,14 @@ static CK_BF16 void floats_to_bf16(uint16_t * out, const float * x, int n, float
     }
 }
 
+static CK_BF16 void round_row(float * out, const float * x, int n) {
+    for (int l = 0; l < n; l += 16) {
+        __mmask16 mask = (__mmask16) (n - l >= 16 ? 0xffff : (1 << (n - l)) - 1);
+        __m256i   half = (__m256i) _mm512_cvtneps_pbh(_mm512_maskz_loadu_ps(mask, x + l));
+        _mm512_mask_storeu_ps(out + l, mask, (__m512) _mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
+    }
+}
+
 // row_to_bf16 writes values [k0,k0+n) of a row of b, then zeros to the next multiple of 32. tmp has room for n + 2·block floats.
 static CK_BF16 void row_to_bf16(uint16_t * out, const ck_right * b, const char * row, int64_t cols, int k0, int n, float * tmp) {
     if (b->type == CK_F32) {
@@ -278,6 +286,7 @@ const ck_panels ck_bf16_panels = {
     .left         = left,
     .right        = right,
     .right_trans  = right_trans,
+    .round        = round_row,
     .multiply     = multiply,
 };
 
@@ -393,6 +402,7 @@ const ck_panels ck_amx_panels = {
     .left         = left,
     .right        = right,
     .right_trans  = right_trans,
+    .round        = round_row,
     .begin        = begin,
     .end          = end,
     .multiply     = amx_multiply,

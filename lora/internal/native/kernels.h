@@ -104,6 +104,8 @@ struct ck_panels {
     void (*right)(const ck_panels *, void * out, const ck_right * b, int64_t n, int j0, int w, int k0, int kl, void * tmp);
     // right_trans writes the transpose of rows j0..j0+cols of b, values k0..k0+kl of k, as one panel. cols <= CK_NR.
     void (*right_trans)(const ck_panels *, void * out, const ck_right * b, int64_t k, int j0, int cols, int k0, int kl, void * tmp);
+    // round writes n values as products read them; NULL where that is without any change.
+    void (*round)(float * out, const float * x, int n);
     // begin and end stand around a thread's calls of multiply; NULL where it needs nothing.
     void (*begin)(void);
     void (*end)(void);

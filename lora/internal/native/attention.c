@@ -20,7 +20,6 @@
 
 enum {
     UNIT       = 4,        // blocks at most
-    SLACK      = 32,       // rows by which padding may lengthen a packed block: no mr or kr is larger
     PACKED_MAX = 64 << 20, // as many kv heads are packed at a time as fit into these bytes
 };
 
@@ -39,6 +38,8 @@ typedef struct {
     int *             first;     // [blocks + 1]: their first positions
     int               units;
     int *             unit;      // [units + 1]: their first blocks
+    int *             at;        // [blocks]: their first rows in packed forms, which have so many
+    int               rows;
     int *             from;      // [blocks]: the first block of keys that a block of queries sees beside the prefix
     int *             home;      // [blocks]: the first block of a unit that fills a segment which no other one sees, else -1
     int               prefix;    // blocks of the prefix
@@ -86,7 +87,7 @@ static size_t room_of(const job * j, char * scratch, room * w) {
     w->left  = (char *) (w->dq + units * acc);
     w->q     = w->left + LEFTS * ck_panel_bytes(j->s, (int) n, (int) n);
     w->own   = w->q + n * j->row_bytes;
-    w->tmp   = w->own + (size_t) (j->forms * UNIT) * (n + SLACK) * j->row_bytes;
+    w->tmp   = w->own + (size_t) (j->forms * UNIT) * n * j->row_bytes;
     return (size_t) (w->tmp - scratch) + CK_NR * j->row_bytes;
 }
 
@@ -95,11 +96,9 @@ static int size_of(const job * j, int block) { return j->first[block + 1] - j->f
 // form is where a block of a packed form of a kv head stands: in scratch of the thread, which stays in level 2, where nobody
 // outside the unit reads it, else in memory that all share.
 static char * form(const job * j, const room * w, int kv, int which, int block) {
-    int    home = j->home[block], b0 = home < 0 ? 0 : home;
-    size_t rows = home < 0 ? (size_t) j->a->t + (size_t) j->blocks * SLACK : (size_t) (UNIT * (j->s->block + SLACK));
-    size_t at   = (size_t) (j->first[block] - j->first[b0]) + (size_t) (block - b0) * SLACK;
-    size_t head = home < 0 ? (size_t) ((kv - j->kv0) * j->forms) : 0;
-    return (home < 0 ? j->packed : w->own) + ((head + (size_t) which) * rows + at) * j->row_bytes;
+    int    home = j->home[block], first = home < 0 ? (kv - j->kv0) * j->forms : 0;
+    size_t rows = (size_t) (home < 0 ? j->rows : UNIT * j->s->block), at = (size_t) (j->at[block] - (home < 0 ? 0 : j->at[home]));
+    return (home < 0 ? j->packed : w->own) + ((size_t) (first + which) * rows + at) * j->row_bytes;
 }
 
 static char * q_form(const job * j, const room * w, int head, int which, int block) {
@@ -357,20 +356,24 @@ static void backward_chunk(void * arg, int chunk, int thread) {
     }
 }
 
-// cut lists the blocks, of each segment as many full ones as there are and the rest, and returns their number; first may be NULL.
-static int cut(const job * j, int * first) {
-    const ck_attn * a      = j->a;
-    int             blocks = 0;
-    for (int i = 0; i < a->t; blocks++) {
+// cut finds the blocks, of each segment as many full ones as there are and the rest, and lists them when first is not NULL.
+static void cut(job * j) {
+    const ck_attn *   a = j->a;
+    const ck_panels * s = j->s;
+    j->blocks           = 0;
+    j->rows             = 0;
+    for (int i = 0; i < a->t; j->blocks++) {
         int begin = i;
-        for (i++; i < a->t && a->start[i] != i && i - begin < j->s->block; i++) {
+        for (i++; i < a->t && a->start[i] != i && i - begin < s->block; i++) {
         }
-        if (first != NULL) {
-            first[blocks]     = begin;
-            first[blocks + 1] = i;
+        if (j->first != NULL) {
+            j->first[j->blocks]     = begin;
+            j->first[j->blocks + 1] = i;
+            j->at[j->blocks]        = j->rows;
         }
+        int n = i - begin;
+        j->rows += ck_max(ck_round_up(n, s->mr), ck_max(ck_round_up(n, s->kr), ck_round_up(n, CK_NR)));
     }
-    return blocks;
 }
 
 // cut_units finds what cut has left: units and which of them fill a segment, the first block of keys of each block, and the
@@ -410,9 +413,9 @@ static bool prepare(job * j) {
     j->wide      = ck_round_up(a->dim, CK_NR);
     j->row_bytes = aligned((size_t) ck_max(ck_round_up(a->dim, j->s->kr), j->wide) * (size_t) j->s->bytes);
     j->forms     = j->back ? Q_FORMS + j->group * FORMS_OF_Q : FORWARD_FORMS;
-    j->blocks    = cut(j, NULL);
-    size_t kv    = (size_t) j->forms * ((size_t) a->t + (size_t) j->blocks * SLACK) * j->row_bytes;
-    size_t ints  = aligned((4 * (size_t) j->blocks + 2) * sizeof(int)), row = aligned(stats * sizeof(float));
+    cut(j);
+    size_t kv    = (size_t) j->forms * (size_t) j->rows * j->row_bytes;
+    size_t ints  = aligned((5 * (size_t) j->blocks + 2) * sizeof(int)), row = aligned(stats * sizeof(float));
     j->kv_step   = ck_max(ck_min((int) (PACKED_MAX / kv), a->kv_heads), 1);
     char * all   = ck_scratch(j->pool, ck_threads(j->pool), ints + 2 * row + kv * (size_t) j->kv_step);
     if (all == NULL || !ck_scratch_all(j->pool, room_of(j, NULL, &w))) {
@@ -421,11 +424,12 @@ static bool prepare(job * j) {
     j->first  = (int *) all;
     j->from   = j->first + j->blocks + 1;
     j->home   = j->from + j->blocks;
-    j->unit   = j->home + j->blocks;
+    j->at     = j->home + j->blocks;
+    j->unit   = j->at + j->blocks;
     j->lse_of = (float *) (all + ints);
     j->delta  = (float *) (all + ints + row);
     j->packed = all + ints + 2 * row;
-    cut(j, j->first);
+    cut(j);
     cut_units(j);
     return true;
 }

@@ -114,11 +114,10 @@ struct ck_panels {
     void (*multiply)(const ck_panels *, float * c, int64_t ldc, const void * a, const void * b, int rows, int cols, int kl, bool add);
 };
 
-// ck_ops is one level: the forms of its products and of its attention, NULL for plain C, and the other kernels for one row
+// ck_ops is one level: the form of its products and of its attention, NULL for plain C, and the other kernels for one row
 // or one range of values.
 struct ck_ops {
     const ck_panels * panels;
-    const ck_tiles *  tiles;
     void (*rmsnorm_row)(float * out, const float * x, const float * w, float eps, int n);
     void (*rmsnorm_back_row)(float * dx, const float * dy, const float * x, const float * w, float eps, int n);
     void (*rope_row)(float * x, const float * table, int heads, int dim, int half, bool neox, float sign);

@@ -31,7 +31,12 @@ static CK_BF16 void round_row(float * out, const float * x, int n) {
     for (int l = 0; l < n; l += 16) {
         __mmask16 mask = (__mmask16) (n - l >= 16 ? 0xffff : (1 << (n - l)) - 1);
         __m256i   half = (__m256i) _mm512_cvtneps_pbh(_mm512_maskz_loadu_ps(mask, x + l));
-        _mm512_mask_storeu_ps(out + l, mask, (__m512) _mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
+        __m512    v    = (__m512) _mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16);
+        if (n - l >= 16) {
+            _mm512_storeu_ps(out + l, v); // a masked store would keep the next load of it waiting
+        } else {
+            _mm512_mask_storeu_ps(out + l, mask, v);
+        }
     }
 }
 

@@ -3,6 +3,8 @@
 // broadcasts reach 98 % of the peak of Zen 1 with operands in the caches.
 #include "levels.h"
 
+#include <string.h>
+
 #ifdef CK_X86
 
 enum { MR = 6 };
@@ -130,6 +132,12 @@ static CK_AVX2 void pack_left(float * out, const float * x, int64_t ld, int k) {
     }
 }
 
+static CK_AVX2 void copy_left(float * out, const float * x, int64_t ld, int k) {
+    for (int l = 0; l < k; l++) {
+        memcpy(out + l * MR, x + l * ld, MR * sizeof *x);
+    }
+}
+
 const ck_tiles ck_avx2_tiles = {
     .mr             = MR,
     .tile           = {NULL, tile1, tile2, tile3, tile4, tile5, tile6},
@@ -137,8 +145,11 @@ const ck_tiles ck_avx2_tiles = {
     .copy16         = ck_avx2_copy16,
     .to_float       = ck_avx2_to_float,
     .pack_left      = pack_left,
-    .softmax_row    = ck_avx2_softmax_row,
-    .score_back_row = ck_avx2_score_back_row,
+    .copy_left      = copy_left,
+    .softmax        = ck_avx2_softmax,
+    .score_back     = ck_avx2_score_back,
+    .scale_row      = ck_avx2_scale_row,
+    .dot            = ck_avx2_dot,
 };
 
 const ck_panels ck_avx2_panels = {
@@ -147,6 +158,7 @@ const ck_panels ck_avx2_panels = {
     .kr           = 1,
     .k_max        = 320, // 320·16·4 bytes are 20 KiB of level 1
     .bytes        = sizeof(float),
+    .block        = 96,
     .cycles       = 1 / 8.0,
     .left_cycles  = 0.5,
     .right_cycles = 4,

@@ -5,6 +5,8 @@
 
 #ifdef CK_X86
 
+#include <string.h>
+
 enum { MR = 12 };
 
 static inline __attribute__((always_inline)) CK_AVX512 void tile_rows(const int rows, int k, const float * a, int64_t rs, int64_t cs,
@@ -51,14 +53,32 @@ TILE(10)
 TILE(11)
 TILE(12)
 
-// pack_left gathers 16 steps of 12 rows at a time: out[l*12 + i] = x[i*ld + l].
+// pack_left transposes 4 x 4 values at a time: out[l*12 + i] = x[i*ld + l].
 static CK_AVX512 void pack_left(float * out, const float * x, int64_t ld, int k) {
-    for (int l = 0; l < k; l += 16) {
-        for (int i = 0; i < MR; i++) {
-            for (int d = 0; d < ck_min(16, k - l); d++) {
-                out[(l + d) * MR + i] = x[i * ld + l + d];
-            }
+    int l = 0;
+    for (; l + 4 <= k; l += 4) {
+#pragma GCC unroll 3
+        for (int i = 0; i < MR; i += 4) {
+            const float * p = x + i * ld + l;
+            float *       o = out + l * MR + i;
+            __m128        a = _mm_loadu_ps(p), b = _mm_loadu_ps(p + ld), c = _mm_loadu_ps(p + 2 * ld), d = _mm_loadu_ps(p + 3 * ld);
+            _MM_TRANSPOSE4_PS(a, b, c, d);
+            _mm_storeu_ps(o, a);
+            _mm_storeu_ps(o + MR, b);
+            _mm_storeu_ps(o + 2 * MR, c);
+            _mm_storeu_ps(o + 3 * MR, d);
         }
+    }
+    for (; l < k; l++) {
+        for (int i = 0; i < MR; i++) {
+            out[l * MR + i] = x[i * ld + l];
+        }
+    }
+}
+
+static CK_AVX512 void copy_left(float * out, const float * x, int64_t ld, int k) {
+    for (int l = 0; l < k; l++) {
+        memcpy(out + l * MR, x + l * ld, MR * sizeof *x);
     }
 }
 
@@ -69,8 +89,11 @@ const ck_tiles ck_avx512_tiles = {
     .copy16         = ck_avx2_copy16,
     .to_float       = ck_avx2_to_float,
     .pack_left      = pack_left,
-    .softmax_row    = ck_avx512_softmax_row,
-    .score_back_row = ck_avx512_score_back_row,
+    .copy_left      = copy_left,
+    .softmax        = ck_avx512_softmax,
+    .score_back     = ck_avx512_score_back,
+    .scale_row      = ck_avx512_scale_row,
+    .dot            = ck_avx512_dot,
 };
 
 const ck_panels ck_avx512_panels = {
@@ -79,6 +102,7 @@ const ck_panels ck_avx512_panels = {
     .kr           = 1,
     .k_max        = 320,
     .bytes        = sizeof(float),
+    .block        = 96,
     .cycles       = 1 / 28.0,
     .left_cycles  = 0.5,
     .right_cycles = 4,

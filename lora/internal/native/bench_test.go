@@ -2,7 +2,9 @@ package native_test
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"runtime"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -75,4 +77,35 @@ func BenchmarkGemmTN(b *testing.B) {
 	defer c.Close()
 	u, x, g := f.arena.Mat(1024, 16), f.arena.Mat(1024, 1536), f.arena.Mat(16, 1536)
 	report(b, 2*1024*16*1536, func() { check(b, c.GemmTN(g, u, x, false)) })
+}
+
+// BenchmarkAttention is attention of SmolLM2-135M over 2048 tokens in segments
+// of one length. What is counted are the products of the pairs that see each
+// other, two forward and five backward, so masked work and computing scores
+// twice lower the figure.
+func BenchmarkAttention(b *testing.B) {
+	const tokens, heads, kv, dim = 2048, 9, 3, 64
+	for _, level := range native.Levels()[1:] {
+		for _, n := range []int{52, 134, 512, 2048} {
+			f := &fixture{t: b, rng: rand.New(rand.NewPCG(1, 2))}
+			check(b, f.arena.Reserve(1<<27))
+			c, err := native.Open(runtime.NumCPU(), level)
+			check(b, err)
+			a := f.attention(tokens, heads, kv, dim, slices.Repeat([]int{n}, tokens/n))
+			o, lse, dO := f.mat(tokens, heads*dim, 0, 1), f.mat(tokens, heads, 0, 1), f.mat(tokens, heads*dim, 0, 1)
+			dq, dk, dv := f.mat(tokens, heads*dim, 0, 1), f.mat(tokens, kv*dim, 0, 1), f.mat(tokens, kv*dim, 0, 1)
+			pairs := 0.0
+			for i, start := range a.Start {
+				pairs += float64(i - int(start) + 1)
+			}
+			b.Run(fmt.Sprintf("%s/%d_forward", level, n), func(b *testing.B) {
+				report(b, 4*pairs*heads*dim, func() { check(b, c.Attention(a, o, lse)) })
+			})
+			b.Run(fmt.Sprintf("%s/%d_backward", level, n), func(b *testing.B) {
+				report(b, 10*pairs*heads*dim, func() { check(b, c.AttentionBack(a, o, lse, dO, dq, dk, dv)) })
+			})
+			c.Close()
+			f.arena.Free()
+		}
+	}
 }

@@ -27,8 +27,25 @@ static CK_BF16 void floats_to_bf16(uint16_t * out, const float * x, int n, float
     }
 }
 
+static CK_BF16 void round_row(float * out, const float * x, int n) {
+    for (int l = 0; l < n; l += 16) {
+        __mmask16 mask = (__mmask16) (n - l >= 16 ? 0xffff : (1 << (n - l)) - 1);
+        __m256i   half = (__m256i) _mm512_cvtneps_pbh(_mm512_maskz_loadu_ps(mask, x + l));
+        __m512    v    = (__m512) _mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16);
+        if (n - l >= 16) {
+            _mm512_storeu_ps(out + l, v); // a masked store would keep the next load of it waiting
+        } else {
+            _mm512_mask_storeu_ps(out + l, mask, v);
+        }
+    }
+}
+
 // row_to_bf16 writes values [k0,k0+n) of a row of b, then zeros to the next multiple of 32. tmp has room for n + 2·block floats.
 static CK_BF16 void row_to_bf16(uint16_t * out, const ck_right * b, const char * row, int64_t cols, int k0, int n, float * tmp) {
+    if (b->type == CK_F32) {
+        floats_to_bf16(out, (const float *) row + k0, n, b->scale);
+        return;
+    }
     ck_to_bf16_fn direct = b->scale == 1 ? ck_to_bf16(b->type) : NULL;
     int           block  = ck_block_size(b->type);
     if (direct == NULL || k0 % block != 0 || n % block != 0) {
@@ -39,29 +56,8 @@ static CK_BF16 void row_to_bf16(uint16_t * out, const ck_right * b, const char *
     memset(out + n, 0, (size_t) (pad(n) - n) * sizeof *out);
 }
 
-static CK_BF16 void left(const ck_panels * p, void * out, const float * x, int64_t rs, int64_t cs, int rows, int kl) {
-    uint16_t * o  = out;
-    int        kp = pad(kl);
-    for (int i = 0; i < p->mr; i++, o += kp) {
-        if (i >= rows) {
-            memset(o, 0, (size_t) kp * sizeof *o);
-        } else if (cs == 1) {
-            floats_to_bf16(o, x + i * rs, kl, 1);
-        } else {
-            float line[KR];
-            for (int l = 0; l < kl; l += KR) {
-                int n = ck_min(KR, kl - l);
-                for (int d = 0; d < n; d++) {
-                    line[d] = x[i * rs + (l + d) * cs];
-                }
-                floats_to_bf16(o + l, line, n, 1);
-            }
-        }
-    }
-}
-
-// transpose16 transposes 16 x 16 pairs: rows of 32 values, ld apart, become 16 steps of a right panel.
-static inline CK_BF16 void transpose16(uint16_t * out, const uint16_t * x, int64_t ld) {
+// transpose16 transposes 16 x 16 pairs: 16 rows of 32 values, ld apart, become such rows, ldo apart.
+static inline CK_BF16 void transpose16(uint16_t * out, int64_t ldo, const uint16_t * x, int64_t ld) {
     __m512i r[16], t[16];
 #pragma GCC unroll 16
     for (int i = 0; i < 16; i++) {
@@ -84,11 +80,63 @@ static inline CK_BF16 void transpose16(uint16_t * out, const uint16_t * x, int64
     for (int c = 0; c < 4; c++) {
         __m512i a = _mm512_shuffle_i32x4(r[c], r[4 + c], 0x88), b = _mm512_shuffle_i32x4(r[c], r[4 + c], 0xDD);
         __m512i d = _mm512_shuffle_i32x4(r[8 + c], r[12 + c], 0x88), e = _mm512_shuffle_i32x4(r[8 + c], r[12 + c], 0xDD);
-        _mm512_storeu_si512(out + 32 * c, _mm512_shuffle_i32x4(a, d, 0x88));
-        _mm512_storeu_si512(out + 32 * (4 + c), _mm512_shuffle_i32x4(b, e, 0x88));
-        _mm512_storeu_si512(out + 32 * (8 + c), _mm512_shuffle_i32x4(a, d, 0xDD));
-        _mm512_storeu_si512(out + 32 * (12 + c), _mm512_shuffle_i32x4(b, e, 0xDD));
+        _mm512_storeu_si512(out + ldo * c, _mm512_shuffle_i32x4(a, d, 0x88));
+        _mm512_storeu_si512(out + ldo * (4 + c), _mm512_shuffle_i32x4(b, e, 0x88));
+        _mm512_storeu_si512(out + ldo * (8 + c), _mm512_shuffle_i32x4(a, d, 0xDD));
+        _mm512_storeu_si512(out + ldo * (12 + c), _mm512_shuffle_i32x4(b, e, 0xDD));
     }
+}
+
+// left_columns packs rows 0..rows-1 of x(i,l) = x[i + l*ld] as rows of kp values: two steps at a time are rounded and set side
+// by side, and 16 x 16 such pairs are transposed.
+static CK_BF16 void left_columns(uint16_t * out, const float * x, int64_t ld, int rows, int kl, int kp) {
+    const __m512i beside = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+    _Alignas(64) uint16_t pairs[16 * 32], part[16 * 32];
+    for (int i = 0; i < rows; i += 16) {
+        int       n    = ck_min(16, rows - i);
+        __mmask16 mask = (__mmask16) ((1u << n) - 1);
+        for (int l = 0; l < kp; l += 32) {
+            for (int d = 0; d < 32; d += 2) {
+                const float * p    = x + i + (l + d) * ld;
+                __m512        even = l + d < kl ? _mm512_maskz_loadu_ps(mask, p) : _mm512_setzero_ps();
+                __m512        odd  = l + d + 1 < kl ? _mm512_maskz_loadu_ps(mask, p + ld) : _mm512_setzero_ps();
+                _mm512_store_si512(pairs + d * 16, _mm512_permutexvar_epi16(beside, round32(even, odd)));
+            }
+            uint16_t * o = out + i * kp + l;
+            if (n == 16) {
+                transpose16(o, kp, pairs, 32);
+                continue;
+            }
+            transpose16(part, 32, pairs, 32);
+            for (int r = 0; r < n; r++) {
+                _mm512_storeu_si512(o + r * kp, _mm512_load_si512(part + r * 32));
+            }
+        }
+    }
+}
+
+static CK_BF16 void left(const ck_panels * p, void * out, const float * x, int64_t rs, int64_t cs, int rows, int kl) {
+    uint16_t * o  = out;
+    int        kp = pad(kl);
+    if (cs == 1) {
+        for (int i = 0; i < rows; i++) {
+            floats_to_bf16(o + i * kp, x + i * rs, kl, 1);
+        }
+    } else if (rs == 1) {
+        left_columns(o, x, cs, rows, kl, kp);
+    } else {
+        float line[KR];
+        for (int i = 0; i < rows; i++) {
+            for (int l = 0; l < kl; l += KR) {
+                int n = ck_min(KR, kl - l);
+                for (int d = 0; d < n; d++) {
+                    line[d] = x[i * rs + (l + d) * cs];
+                }
+                floats_to_bf16(o + i * kp + l, line, n, 1);
+            }
+        }
+    }
+    memset(o + rows * kp, 0, (size_t) ((p->mr - rows) * kp) * sizeof *o);
 }
 
 static CK_BF16 void right_trans(const ck_panels * p, void * out, const ck_right * b, int64_t k, int j0, int cols, int k0, int kl, void * tmp) {
@@ -101,7 +149,7 @@ static CK_BF16 void right_trans(const ck_panels * p, void * out, const ck_right 
     }
     memset(rows + cols * kp, 0, (size_t) ((CK_NR - cols) * kp) * sizeof *rows);
     for (int l = 0; l < kp; l += 32) {
-        transpose16((uint16_t *) out + l * CK_NR, rows + l, kp);
+        transpose16((uint16_t *) out + l * CK_NR, 32, rows + l, kp);
     }
 }
 
@@ -231,16 +279,19 @@ static CK_BF16 void multiply(const ck_panels * p, float * c, int64_t ldc, const 
 }
 
 const ck_panels ck_bf16_panels = {
+    .tiles        = &ck_avx512_tiles,
     .mr           = MR,
     .kr           = KR,
     .k_max        = 640,
     .bytes        = sizeof(uint16_t),
+    .block        = 96,
     .cycles       = 1 / 56.0,
     .left_cycles  = 0.2,
     .right_cycles = 1.5,
     .left         = left,
     .right        = right,
     .right_trans  = right_trans,
+    .round        = round_row,
     .multiply     = multiply,
 };
 
@@ -256,10 +307,12 @@ typedef struct {
 
 #define CK_AMX __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,amx-tile,amx-bf16")))
 
-static CK_AMX void configure(void) {
+static CK_AMX void begin(void) {
     static const _Alignas(64) tile_config c = {.palette = 1, .bytes = {64, 64, 64, 64, 64, 64, 64, 64}, .rows = {16, 16, 16, 16, 16, 16, 16, 16}};
     _tile_loadconfig(&c);
 }
+
+static CK_AMX void end(void) { _tile_release(); }
 
 // tiles4: c [32,32] = 32 rows a times two panels at b.
 static inline __attribute__((always_inline)) CK_AMX void tiles4(const uint16_t * a, const uint16_t * b, int kp, float * c, int64_t ldc) {
@@ -317,7 +370,6 @@ static CK_AMX void amx_multiply(const ck_panels * p, float * c, int64_t ldc, con
     _Alignas(64) float sums[AR * 2 * CK_NR];
     (void) p;
     int kp = pad(kl);
-    configure();
     for (int j = 0; j < cols; j += 2 * CK_NR) {
         const uint16_t * right = (const uint16_t *) b + (size_t) j * (size_t) kp;
         bool             two   = cols - j > CK_NR;
@@ -340,20 +392,24 @@ static CK_AMX void amx_multiply(const ck_panels * p, float * c, int64_t ldc, con
             }
         }
     }
-    _tile_release();
 }
 
 const ck_panels ck_amx_panels = {
+    .tiles        = &ck_avx512_tiles,
     .mr           = AR,
     .kr           = KR,
     .k_max        = 640,
     .bytes        = sizeof(uint16_t),
+    .block        = 64,
     .cycles       = 1 / 350.0,
     .left_cycles  = 0.2,
     .right_cycles = 1.5,
     .left         = left,
     .right        = right,
     .right_trans  = right_trans,
+    .round        = round_row,
+    .begin        = begin,
+    .end          = end,
     .multiply     = amx_multiply,
 };
 

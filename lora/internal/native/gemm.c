@@ -13,8 +13,6 @@ enum {
     RIGHT_MAX = 192 * 1024, // of which the right operand may take this
 };
 
-static int pad(const ck_panels * s, int kl) { return ck_ceil_div(kl, s->kr) * s->kr; }
-
 // block_of is the size of the blocks into which k is cut. It depends on k
 // alone, because the order of additions does on it.
 static int block_of(const ck_panels * s, int k) {
@@ -28,12 +26,10 @@ static int block_of(const ck_panels * s, int k) {
     return (kc + 63) / 64 * 64;
 }
 
-static size_t panel_bytes(const ck_panels * s, int rows, int kl) { return (size_t) rows * (size_t) pad(s, kl) * (size_t) s->bytes; }
-
 // left_bytes is the room of rows m (whole panels) for steps 0..k.
 static size_t left_bytes(const ck_panels * s, int m, int k) {
     int kc = block_of(s, k), rows = ck_ceil_div(m, s->mr) * s->mr;
-    return (size_t) (k / kc) * panel_bytes(s, rows, kc) + (k % kc > 0 ? panel_bytes(s, rows, k % kc) : 0);
+    return (size_t) (k / kc) * ck_panel_bytes(s, rows, kc) + (k % kc > 0 ? ck_panel_bytes(s, rows, k % kc) : 0);
 }
 
 size_t ck_blocked_pack_bytes(const ck_panels * s, int m, int k) { return left_bytes(s, m, k); }
@@ -58,9 +54,9 @@ static void pack_chunk(void * arg, int chunk, int thread) {
     for (int k0 = 0; k0 < j->k; k0 += kc) {
         int kl = ck_min(kc, j->k - k0);
         for (int i = chunk * each; i < ck_min(j->m, (chunk + 1) * each); i += s->mr) {
-            s->left(s, base + panel_bytes(s, i, kl), j->x + i * j->ld + k0, j->ld, 1, ck_min(s->mr, j->m - i), kl);
+            s->left(s, base + ck_panel_bytes(s, i, kl), j->x + i * j->ld + k0, j->ld, 1, ck_min(s->mr, j->m - i), kl);
         }
-        base += panel_bytes(s, rows, kl);
+        base += ck_panel_bytes(s, rows, kl);
     }
 }
 
@@ -89,7 +85,7 @@ static int right_cols(const gemm_job * j) { return ck_ceil_div(ck_min(j->nb, j->
 
 // left_rows is the number of rows of a term's left operand that fit into level 2 beside the right one.
 static int left_rows(const gemm_job * j, const ck_term * t) {
-    int64_t row = (int64_t) panel_bytes(j->s, 1, block_of(j->s, t->k));
+    int64_t row = (int64_t) ck_panel_bytes(j->s, 1, block_of(j->s, t->k));
     int64_t mc  = (L2_BYTES - row * right_cols(j)) / row;
     return ck_max((int) (mc / j->s->mr), ck_ceil_div(24, j->s->mr)) * j->s->mr;
 }
@@ -110,7 +106,7 @@ static void pack_right(const gemm_job * j, const ck_term * t, char * out, void *
         return;
     }
     for (int jp = 0; jp < w; jp += CK_NR) {
-        s->right_trans(s, out + panel_bytes(s, jp, kl), &t->b, t->k, j0 + jp, ck_min(CK_NR, w - jp), k0, kl, tmp);
+        s->right_trans(s, out + ck_panel_bytes(s, jp, kl), &t->b, t->k, j0 + jp, ck_min(CK_NR, w - jp), k0, kl, tmp);
     }
 }
 
@@ -121,6 +117,7 @@ static void gemm_chunk(void * arg, int chunk, int thread) {
     int               j0 = chunk % j->grid_n * j->nb, w = ck_min(j->nb, j->n - j0);
     char *            tmp = ck_scratch_of(j->pool, thread), *right = tmp + j->tmp, *own = right + j->right;
     bool              add = j->add;
+    ck_begin(s);
     for (const ck_term * t = j->terms; t < j->terms + j->n_terms; t++) {
         const char * packed = t->a; // of this block, when the operand is packed
         int          kc = block_of(s, t->k), rows = ck_ceil_div(j->m, s->mr) * s->mr, mc = left_rows(j, t);
@@ -129,16 +126,17 @@ static void gemm_chunk(void * arg, int chunk, int thread) {
             pack_right(j, t, right, tmp, j0, w, k0, kl);
             for (int i = i0; i < i1; i += mc) {
                 int          n    = ck_min(mc, i1 - i);
-                const char * left = t->lda == 0 ? packed + panel_bytes(s, i, kl) : own;
+                const char * left = t->lda == 0 ? packed + ck_panel_bytes(s, i, kl) : own;
                 for (int r = 0; t->lda != 0 && r < n; r += s->mr) {
-                    s->left(s, own + panel_bytes(s, r, kl), (const float *) t->a + (i + r) * t->lda + k0, t->lda, 1, ck_min(s->mr, n - r), kl);
+                    s->left(s, own + ck_panel_bytes(s, r, kl), (const float *) t->a + (i + r) * t->lda + k0, t->lda, 1, ck_min(s->mr, n - r), kl);
                 }
                 s->multiply(s, j->c + i * j->ldc + j0, j->ldc, left, right, n, w, kl, add);
             }
-            packed += panel_bytes(s, rows, kl);
+            packed += ck_panel_bytes(s, rows, kl);
             add = true;
         }
     }
+    ck_end(s);
 }
 
 // plan cuts c into chunks: the cheapest grid for this number of threads by a
@@ -150,7 +148,7 @@ static void plan(gemm_job * j, int threads) {
     for (int i = 0; i < j->n_terms; i++) {
         const ck_term * t = &j->terms[i];
         k += t->k;
-        kc = ck_max(kc, pad(s, block_of(s, t->k)));
+        kc = ck_max(kc, ck_round_up(block_of(s, t->k), s->kr));
         if (!t->b.trans) {
             align = ck_max(align, ck_block_size(t->b.type));
         }
@@ -186,8 +184,8 @@ static bool reserve(gemm_job * j) {
     for (int i = 0; i < j->n_terms; i++) {
         const ck_term * t  = &j->terms[i];
         int             kl = block_of(s, t->k), w = right_cols(j), rows = ck_min(left_rows(j, t), ck_ceil_div(j->mb, s->mr) * s->mr);
-        size_t          right = panel_bytes(s, w, kl), left = t->lda == 0 ? 0 : panel_bytes(s, rows, kl);
-        size_t          tmp   = (size_t) ck_max(CK_NR * (pad(s, kl) + 2 * CK_BLOCK_MAX), 2 * (w + 2 * CK_BLOCK_MAX)) * sizeof(float);
+        size_t          right = ck_panel_bytes(s, w, kl), left = t->lda == 0 ? 0 : ck_panel_bytes(s, rows, kl);
+        size_t          tmp   = (size_t) ck_max(CK_NR * (ck_round_up(kl, s->kr) + 2 * CK_BLOCK_MAX), 2 * (w + 2 * CK_BLOCK_MAX)) * sizeof(float);
         j->right     = right > j->right ? right : j->right;
         own          = left > own ? left : own;
         j->tmp       = tmp > j->tmp ? tmp : j->tmp;
@@ -232,12 +230,14 @@ static void tn_chunk(void * arg, int chunk, int thread) {
     char *            tmp  = ck_scratch_of(j->pool, thread), *right = tmp + j->tmp;
     float *           sum  = (float *) (right + j->right); // [r][TN_COLS]
     const char *      left = j->left;
+    ck_begin(s);
     for (int t0 = 0; t0 < j->t; t0 += kc) {
         int tl = ck_min(kc, j->t - t0);
         s->right(s, right, &j->x, j->n, j0, w, t0, tl, tmp);
         s->multiply(s, sum, TN_COLS, left, right, j->r, w, tl, t0 > 0);
-        left += panel_bytes(s, ck_ceil_div(j->r, s->mr) * s->mr, tl);
+        left += ck_panel_bytes(s, ck_ceil_div(j->r, s->mr) * s->mr, tl);
     }
+    ck_end(s);
     for (int i = 0; i < j->r; i++) {
         for (int c = 0; c < w; c++) {
             j->g[i * j->gs + (j0 + c) * j->gt] += sum[i * TN_COLS + c];
@@ -249,7 +249,7 @@ int ck_blocked_gemm_tn(ck_pool * p, const ck_panels * s, float * g, int64_t gs, 
                        int r, const float * x, int64_t ldx, int n, int t) {
     int    kc = block_of(s, t), rows = ck_ceil_div(r, s->mr) * s->mr;
     tn_job j  = {p, s, g, gs, gt, ck_scratch(p, ck_threads(p), left_bytes(s, r, t)), r,
-                 {x, (size_t) ldx * sizeof(float), CK_F32, false, 1}, n, t, 2 * TN_COLS * sizeof(float), panel_bytes(s, TN_COLS, kc)};
+                 {x, (size_t) ldx * sizeof(float), CK_F32, false, 1}, n, t, 2 * TN_COLS * sizeof(float), ck_panel_bytes(s, TN_COLS, kc)};
     if (j.left == NULL || !ck_scratch_all(p, j.tmp + j.right + (size_t) r * TN_COLS * sizeof(float))) {
         return CK_NOMEM;
     }
@@ -257,9 +257,9 @@ int ck_blocked_gemm_tn(ck_pool * p, const ck_panels * s, float * g, int64_t gs, 
     for (int t0 = 0; t0 < t && !ck_dry(p); t0 += kc) {
         int tl = ck_min(kc, t - t0);
         for (int i = 0; i < r; i += s->mr) {
-            s->left(s, left + panel_bytes(s, i, tl), u + t0 * ldu + i, 1, ldu, ck_min(s->mr, r - i), tl);
+            s->left(s, left + ck_panel_bytes(s, i, tl), u + t0 * ldu + i, 1, ldu, ck_min(s->mr, r - i), tl);
         }
-        left += panel_bytes(s, rows, tl);
+        left += ck_panel_bytes(s, rows, tl);
     }
     ck_run(p, tn_chunk, &j, ck_ceil_div(n, TN_COLS));
     return CK_OK;

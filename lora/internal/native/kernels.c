@@ -61,16 +61,11 @@ static bool attn_ok(const ck_attn * a) {
     return true;
 }
 
-// attn_tiles is NULL where attention runs in plain C: the blocked one cuts heads into tiles.
-static const ck_tiles * attn_tiles(const ck_pool * p, const ck_attn * a) {
-    return a->dim % CK_NR == 0 ? ck_pool_ops(p)->tiles : NULL;
-}
-
 int ck_attention(ck_pool * p, const ck_attn * a, float * o, int64_t ldo, float * lse) {
     if (!attn_ok(a)) {
         return CK_SHAPE;
     }
-    const ck_tiles * s = attn_tiles(p, a);
+    const ck_panels * s = ck_pool_ops(p)->panels;
     return s != NULL ? ck_blocked_attention(p, s, a, o, ldo, lse) : ck_naive_attention(p, a, o, ldo, lse);
 }
 
@@ -79,7 +74,7 @@ int ck_attention_back(ck_pool * p, const ck_attn * a, const float * o, int64_t l
     if (!attn_ok(a)) {
         return CK_SHAPE;
     }
-    const ck_tiles * s = attn_tiles(p, a);
+    const ck_panels * s = ck_pool_ops(p)->panels;
     return s != NULL ? ck_blocked_attention_back(p, s, a, o, ldo, lse, d_o, lddo, dq, dk, dv)
                      : ck_naive_attention_back(p, a, o, ldo, lse, d_o, lddo, dq, dk, dv);
 }

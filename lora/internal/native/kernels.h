@@ -51,6 +51,19 @@ enum { CK_NR = 16, CK_MR_MAX = 12 };
 typedef void (*ck_tile_fn)(int k, const float * a, int64_t rs, int64_t cs, const float * b, int64_t ldb, float * c,
                            int64_t ldc, bool add);
 
+enum { CK_SCORES_MAX = 128 };
+
+// ck_scores are the scores of a block of attention, transposed: s [keys,queries] ld. Query c sees the keys lo[c] <= r < hi[c];
+// queries is a multiple of 16; those that fill it up have lo = keys and hi = 0. What stands where a key is not seen is not read.
+typedef struct {
+    float *       s;
+    int64_t       ld;
+    int           keys, queries;
+    const float * lo;
+    const float * hi;
+    float         scale;
+} ck_scores;
+
 // ck_tiles are the float micro-kernels of a level: tile[r] has r rows, 1 <= r <= mr.
 typedef struct {
     int        mr;
@@ -63,10 +76,16 @@ typedef struct {
     ck_to_float_fn (*to_float)(int type);
     // pack_left writes rows 0..mr-1 of x as out[l*mr + i] = x[i*ld + l].
     void (*pack_left)(float * out, const float * x, int64_t ld, int k);
-    // softmax_row: p[j] = exp(scale·p[j] - m) for j < n, where m = max(m0, scale·max p), which it returns; *sum is Σ p[j].
-    float (*softmax_row)(float * p, int n, float scale, float m0, float * sum);
-    // score_back_row: p[j] = exp(scale·p[j] - lse); dp[j] = scale·p[j]·(dp[j] - delta).
-    void (*score_back_row)(float * p, float * dp, int n, float scale, float lse, float delta);
+    // copy_left writes columns 0..mr-1 of x as out[l*mr + i] = x[l*ld + i].
+    void (*copy_left)(float * out, const float * x, int64_t ld, int k);
+    // softmax: s = exp(scale·s - m), 0 for keys that a query does not see, where m is the largest of top and the scaled scores
+    // of the query; top becomes m, shrink exp(top - m), sum shrink·sum + Σ s.
+    void (*softmax)(const ck_scores * b, float * top, float * sum, float * shrink);
+    // score_back: s = exp(scale·s - lse) and ds = scale·s·(ds - delta), both 0 for keys that a query does not see.
+    void (*score_back)(const ck_scores * b, float * ds, const float * lse, const float * delta);
+    // scale_row: out[j] = f·x[j], also in place; dot is Σ x·y.
+    void (*scale_row)(float * out, const float * x, float f, int n);
+    float (*dot)(const float * x, const float * y, int n);
 } ck_tiles;
 
 // ck_panels is the form in which a level multiplies: the left operand in panels of mr rows, the right one in panels of
@@ -78,6 +97,7 @@ struct ck_panels {
     int              mr, kr;
     int              k_max; // the longest block
     int              bytes; // of a packed value
+    int              block; // queries and keys of a block of attention: a multiple of mr, kr and CK_NR, at most CK_SCORES_MAX
     // What planning assumes, in cycles: a multiplication, and reading or packing a value of the left and the right operand.
     double cycles, left_cycles, right_cycles;
     // left writes x(i,l) = x[i*rs + l*cs], i < rows <= mr, as one panel.
@@ -86,16 +106,20 @@ struct ck_panels {
     void (*right)(const ck_panels *, void * out, const ck_right * b, int64_t n, int j0, int w, int k0, int kl, void * tmp);
     // right_trans writes the transpose of rows j0..j0+cols of b, values k0..k0+kl of k, as one panel. cols <= CK_NR.
     void (*right_trans)(const ck_panels *, void * out, const ck_right * b, int64_t k, int j0, int cols, int k0, int kl, void * tmp);
+    // round writes n values as products read them; NULL where that is without any change.
+    void (*round)(float * out, const float * x, int n);
+    // begin and end stand around a thread's calls of multiply; NULL where it needs nothing.
+    void (*begin)(void);
+    void (*end)(void);
     // multiply: c [rows,cols] ldc = or += the product of consecutive panels of one block, summed before it is added: c may be
     // a residual whose large values would swallow the parts one by one.
     void (*multiply)(const ck_panels *, float * c, int64_t ldc, const void * a, const void * b, int rows, int cols, int kl, bool add);
 };
 
-// ck_ops is one level: the forms of its products and of its attention, NULL for plain C, and the other kernels for one row
+// ck_ops is one level: the form of its products and of its attention, NULL for plain C, and the other kernels for one row
 // or one range of values.
 struct ck_ops {
     const ck_panels * panels;
-    const ck_tiles *  tiles;
     void (*rmsnorm_row)(float * out, const float * x, const float * w, float eps, int n);
     void (*rmsnorm_back_row)(float * dx, const float * dy, const float * x, const float * w, float eps, int n);
     void (*rope_row)(float * x, const float * table, int heads, int dim, int half, bool neox, float sign);
@@ -123,8 +147,8 @@ int    ck_blocked_pack(ck_pool *, const ck_panels *, void *, const float *, int6
 int    ck_blocked_gemm(ck_pool *, const ck_panels *, float *, int64_t, int, int, const ck_term *, int, bool);
 int    ck_blocked_gemm_tn(ck_pool *, const ck_panels *, float *, int64_t, int64_t, const float *, int64_t, int, const float *,
                           int64_t, int, int);
-int    ck_blocked_attention(ck_pool *, const ck_tiles *, const ck_attn *, float *, int64_t, float *);
-int    ck_blocked_attention_back(ck_pool *, const ck_tiles *, const ck_attn *, const float *, int64_t, const float *,
+int    ck_blocked_attention(ck_pool *, const ck_panels *, const ck_attn *, float *, int64_t, float *);
+int    ck_blocked_attention_back(ck_pool *, const ck_panels *, const ck_attn *, const float *, int64_t, const float *,
                                  const float *, int64_t, float *, float *, float *);
 
 // Plain C: the oracle of the others, and what memory bounds anyway.
@@ -150,5 +174,23 @@ void ck_add_edge(float * c, int64_t ldc, const float * tile, int64_t ld, int row
 static inline int ck_min(int a, int b) { return a < b ? a : b; }
 static inline int ck_max(int a, int b) { return a > b ? a : b; }
 static inline int ck_ceil_div(int a, int b) { return (a + b - 1) / b; }
+static inline int ck_round_up(int a, int b) { return ck_ceil_div(a, b) * b; }
+
+// ck_panel_bytes is the size of panels with so many rows (or columns) in all, of a block of kl steps.
+static inline size_t ck_panel_bytes(const ck_panels * s, int rows, int kl) {
+    return (size_t) rows * (size_t) ck_round_up(kl, s->kr) * (size_t) s->bytes;
+}
+
+static inline void ck_begin(const ck_panels * s) {
+    if (s->begin != NULL) {
+        s->begin();
+    }
+}
+
+static inline void ck_end(const ck_panels * s) {
+    if (s->end != NULL) {
+        s->end();
+    }
+}
 
 #endif

@@ -11,12 +11,12 @@
     .adamw = ck_##level##_adamw, .sum_squares = ck_##level##_sum_squares
 
 static const ck_ops levels[CK_LEVELS] = {
-    [CK_LEVEL_NAIVE] = {NULL, NULL, ROWS(naive)},
+    [CK_LEVEL_NAIVE] = {NULL, ROWS(naive)},
 #ifdef CK_X86
-    [CK_LEVEL_AVX2]        = {&ck_avx2_panels, &ck_avx2_tiles, ROWS(avx2)},
-    [CK_LEVEL_AVX512]      = {&ck_avx512_panels, &ck_avx512_tiles, ROWS(avx512)},
-    [CK_LEVEL_AVX512_BF16] = {&ck_bf16_panels, &ck_avx512_tiles, ROWS(avx512)},
-    [CK_LEVEL_AMX]         = {&ck_amx_panels, &ck_avx512_tiles, ROWS(avx512)},
+    [CK_LEVEL_AVX2]        = {&ck_avx2_panels, ROWS(avx2)},
+    [CK_LEVEL_AVX512]      = {&ck_avx512_panels, ROWS(avx512)},
+    [CK_LEVEL_AVX512_BF16] = {&ck_bf16_panels, ROWS(avx512)},
+    [CK_LEVEL_AMX]         = {&ck_amx_panels, ROWS(avx512)},
 #endif
 };
 

@@ -20,8 +20,10 @@
     void  ck_##level##_add_row(float * out, const float * x, int n);                                                           \
     void  ck_##level##_adamw(float * p, const float * g, float * m, float * v, int64_t n, const ck_adamw_step * s);            \
     double ck_##level##_sum_squares(const float * x, int64_t n);                                                              \
-    float ck_##level##_softmax_row(float * p, int n, float scale, float m0, float * sum);                                      \
-    void  ck_##level##_score_back_row(float * p, float * dp, int n, float scale, float lse, float delta);
+    void  ck_##level##_softmax(const ck_scores * b, float * top, float * sum, float * shrink);                                 \
+    void  ck_##level##_score_back(const ck_scores * b, float * ds, const float * lse, const float * delta);                    \
+    void  ck_##level##_scale_row(float * out, const float * x, float f, int n);                                                \
+    float ck_##level##_dot(const float * x, const float * y, int n);
 CK_SIMD_ROWS(avx2)
 CK_SIMD_ROWS(avx512)
 

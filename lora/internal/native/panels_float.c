@@ -9,6 +9,10 @@ void ck_float_left(const ck_panels * p, void * out, const float * x, int64_t rs,
         p->tiles->pack_left(o, x, rs, kl);
         return;
     }
+    if (rows == mr && rs == 1) {
+        p->tiles->copy_left(o, x, cs, kl);
+        return;
+    }
     for (int l = 0; l < kl; l++) {
         for (int i = 0; i < mr; i++) {
             o[l * mr + i] = i < rows ? x[i * rs + l * cs] : 0;

@@ -24,9 +24,11 @@
 #define V_FMA(a, b, c)           _mm512_fmadd_ps(a, b, c)
 #define V_FNMA(a, b, c)          _mm512_fnmadd_ps(a, b, c)
 #define V_ROUND(v)               _mm512_roundscale_ps(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)
-#define V_POW2(n)                _mm512_scalef_ps(_mm512_set1_ps(1), n)
+#define V_TIMES_POW2(y, n)       _mm512_scalef_ps(y, n)
 #define V_UNLESS_BELOW(v, x, lo) _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, lo, _CMP_NLT_UQ), v)
-#define V_FIRST(v)               _mm512_cvtss_f32(v)
+// V_WITHIN is v where lo <= r < hi, else other.
+#define V_WITHIN(v, other, lo, r, hi) \
+    _mm512_mask_mov_ps(other, _mm512_mask_cmp_ps_mask(_mm512_cmp_ps_mask(lo, r, _CMP_LE_OQ), r, hi, _CMP_LT_OQ), v)
 #define V_SUM(v)                 _mm512_reduce_add_ps(v)
 #define V_TOP(v)                 _mm512_reduce_max_ps(v)
 // V_TWICE reads LANES/2 values, each of them twice; V_SWAP exchanges neighbours; V_SIGNS is -s, s, -s, s …
@@ -58,9 +60,10 @@ static inline SIMD void keep(float * p, int64_t n, V v) { _mm512_mask_storeu_ps(
 #define V_FMA(a, b, c)           _mm256_fmadd_ps(a, b, c)
 #define V_FNMA(a, b, c)          _mm256_fnmadd_ps(a, b, c)
 #define V_ROUND(v)               _mm256_round_ps(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)
-#define V_POW2(n)                pow2(n)
+#define V_TIMES_POW2(y, n)       _mm256_mul_ps(y, pow2(n))
 #define V_UNLESS_BELOW(v, x, lo) _mm256_andnot_ps(_mm256_cmp_ps(x, lo, _CMP_LT_OQ), v)
-#define V_FIRST(v)               _mm256_cvtss_f32(v)
+#define V_WITHIN(v, other, lo, r, hi) \
+    _mm256_blendv_ps(other, v, _mm256_and_ps(_mm256_cmp_ps(lo, r, _CMP_LE_OQ), _mm256_cmp_ps(r, hi, _CMP_LT_OQ)))
 #define V_SUM(v)                 sum8(v)
 #define V_TOP(v)                 top8(v)
 #define V_TWICE(p) \
@@ -115,7 +118,7 @@ INLINE V exp_v(V x) {
     y = V_FMA(y, r, V_SET(1.6666665459e-1f));
     y = V_FMA(y, r, V_SET(5.0000001201e-1f));
     y = V_FMA(y, V_MUL(r, r), V_ADD(r, V_SET(1.0f)));
-    return V_UNLESS_BELOW(V_MUL(y, V_POW2(n)), x, lo);
+    return V_UNLESS_BELOW(V_TIMES_POW2(y, n), x, lo);
 }
 
 // get and put are the vector at p when n values or more are left, else part of one.
@@ -235,30 +238,82 @@ SIMD void NAME(cross_entropy_row)(float * x, int n, int target, bool grad, float
     x[target] -= scale;
 }
 
-SIMD float NAME(softmax_row)(float * p, int n, float scale, float m0, float * sum) {
-    V vs = V_SET(scale), vm = V_SET(m0), total = V_SET(0);
-    for (int j = 0; j < n; j += LANES) {
-        vm = V_MAX(vm, V_MUL(get(p + j, n - j, -INFINITY), vs));
-    }
-    float m = V_TOP(vm);
-    vm = V_SET(m);
-    for (int j = 0; j < n; j += LANES) {
-        V e = exp_v(V_SUB(V_MUL(get(p + j, n - j, -INFINITY), vs), vm));
-        put(p + j, n - j, e);
-        total = V_ADD(total, e);
-    }
-    *sum = V_SUM(total);
-    return m;
+// Scores of attention, one vector of queries after the other, down the keys that any of them sees.
+
+// rows are the keys that a vector of queries sees: some of them begin..end, all of them inner..outer.
+typedef struct {
+    V   lo, hi;
+    int begin, end, inner, outer;
+} rows;
+
+// Neither limit falls from one query to the next.
+INLINE rows rows_of(const ck_scores * b, int c) {
+    V   hi  = V_LOAD(b->hi + c);
+    int end = (int) V_TOP(hi);
+    return (rows) {V_LOAD(b->lo + c), hi, ck_min((int) b->lo[c], end), end, (int) b->lo[c + LANES - 1], (int) b->hi[c]};
 }
 
-SIMD void NAME(score_back_row)(float * p, float * dp, int n, float scale, float lse, float delta) {
-    V vs = V_SET(scale), vl = V_SET(lse), vd = V_SET(delta);
-    for (int j = 0; j < n; j += LANES) {
-        V e = exp_v(V_SUB(V_MUL(get(p + j, n - j, 0), vs), vl));
-        put(p + j, n - j, e);
-        put(dp + j, n - j, V_MUL(V_MUL(e, vs), V_SUB(get(dp + j, n - j, 0), vd)));
+// where_seen is v for queries that see key r, else other.
+INLINE V where_seen(const rows * k, int r, V v, float other) {
+    return r >= k->inner && r < k->outer ? v : V_WITHIN(v, V_SET(other), k->lo, V_SET((float) r), k->hi);
+}
+
+INLINE void clear_rows(const ck_scores * b, float * column, int from, int to) {
+    for (int r = from; r < to; r++) {
+        V_STORE(column + r * b->ld, V_SET(0));
     }
 }
+
+SIMD void NAME(softmax)(const ck_scores * b, float * top, float * sum, float * shrink) {
+    V vs = V_SET(b->scale);
+    for (int c = 0; c < b->queries; c += LANES) {
+        V m0 = V_LOAD(top + c), m = m0, total = V_SET(0);
+        rows    k = rows_of(b, c);
+        float * s = b->s + c;
+        for (int r = k.begin; r < k.end; r++) {
+            m = V_MAX(m, where_seen(&k, r, V_MUL(V_LOAD(s + r * b->ld), vs), -INFINITY));
+        }
+        V minus = V_SUB(V_SET(0), m);
+        clear_rows(b, s, 0, k.begin);
+        for (int r = k.begin; r < k.end; r++) {
+            V e = where_seen(&k, r, exp_v(V_FMA(V_LOAD(s + r * b->ld), vs, minus)), 0);
+            V_STORE(s + r * b->ld, e);
+            total = V_ADD(total, e);
+        }
+        clear_rows(b, s, k.end, b->keys);
+        V less = exp_v(V_SUB(m0, m));
+        V_STORE(top + c, m);
+        V_STORE(shrink + c, less);
+        V_STORE(sum + c, V_FMA(V_LOAD(sum + c), less, total));
+    }
+}
+
+SIMD void NAME(score_back)(const ck_scores * b, float * ds, const float * lse, const float * delta) {
+    V vs = V_SET(b->scale);
+    for (int c = 0; c < b->queries; c += LANES) {
+        V minus = V_SUB(V_SET(0), V_LOAD(lse + c)), vd = V_LOAD(delta + c);
+        rows    k = rows_of(b, c);
+        float * s = b->s + c, *d = ds + c;
+        clear_rows(b, s, 0, k.begin);
+        clear_rows(b, d, 0, k.begin);
+        for (int r = k.begin; r < k.end; r++) {
+            V e = exp_v(V_FMA(V_LOAD(s + r * b->ld), vs, minus));
+            V g = V_MUL(V_MUL(e, vs), V_SUB(V_LOAD(d + r * b->ld), vd));
+            V_STORE(s + r * b->ld, where_seen(&k, r, e, 0));
+            V_STORE(d + r * b->ld, where_seen(&k, r, g, 0));
+        }
+        clear_rows(b, s, k.end, b->keys);
+        clear_rows(b, d, k.end, b->keys);
+    }
+}
+
+SIMD void NAME(scale_row)(float * out, const float * x, float f, int n) {
+    for (int j = 0; j < n; j += LANES) {
+        put(out + j, n - j, V_MUL(get(x + j, n - j, 0), V_SET(f)));
+    }
+}
+
+SIMD float NAME(dot)(const float * x, const float * y, int n) { return (float) sum_products(x, y, NULL, n); }
 
 SIMD void NAME(rope_row)(float * x, const float * table, int heads, int dim, int half, bool neox, float sign) {
     const float *co = table, *si = table + half;

@@ -1,14 +1,16 @@
 package train
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
+	"slices"
 	"strings"
 
 	"cloister/llama/gguf"
+	"cloister/lora/internal/native"
 	"cloister/lora/model"
 )
 
@@ -16,10 +18,10 @@ import (
 var ErrAdapter = errors.New("not a LoRA adapter")
 
 // Adapter is the content of an adapter file. Each matrix pair adds
-// Alpha/Rank · B·A to a matrix of the base.
+// Alpha/rank · B·A to a matrix of the base, where rank is the pair's own.
 type Adapter struct {
 	Architecture string // of the base, such as "llama"
-	Rank         int
+	Rank         int    // of every pair; 0 when they differ
 	Alpha        float64
 	Tensors      []AdapterTensor
 }
@@ -60,7 +62,9 @@ func (a *Adapter) WriteFile(path string) error {
 	return writeAtomically(path, func(w io.Writer) error { return gguf.Write(w, kv, tensors) })
 }
 
-// ReadAdapter reads an adapter with F32 tensors, such as WriteFile makes.
+// ReadAdapter reads an adapter: one that WriteFile made, or another program's
+// with tensors of any type that ggml turns into float, and with pairs of
+// different ranks.
 func ReadAdapter(path string) (*Adapter, error) {
 	f, err := gguf.Open(path)
 	if err != nil {
@@ -84,7 +88,7 @@ func adapterOf(f *gguf.File) (*Adapter, error) {
 	a := new(Adapter)
 	a.Architecture, _ = f.String("general.architecture")
 	a.Alpha, _ = f.Float("adapter.lora.alpha")
-	pairs := map[string]int{} // by the matrix's name: 1 for A, 2 for B
+	pairs := map[string]map[string]int{} // the ranks of "a" and "b" by the matrix's name
 	for i := range f.Tensors {
 		t, err := adapterTensor(&f.Tensors[i])
 		if err != nil {
@@ -95,25 +99,32 @@ func adapterOf(f *gguf.File) (*Adapter, error) {
 		if letter == "a" {
 			rank = t.Rows
 		}
-		if a.Rank == 0 {
-			a.Rank = rank
+		if pairs[base] == nil {
+			pairs[base] = map[string]int{}
 		}
-		if rank != a.Rank {
-			return nil, fmt.Errorf("%s has rank %d and other matrices have %d", t.Name, rank, a.Rank)
-		}
-		pairs[base] |= map[string]int{"a": 1, "b": 2}[letter]
+		pairs[base][letter] = rank
 		a.Tensors = append(a.Tensors, t)
 	}
 	if len(pairs) == 0 {
 		return nil, errors.New("it has no tensors")
 	}
+	ranks := map[int]bool{}
 	for base, have := range pairs {
-		if have != 3 {
+		switch {
+		case len(have) != 2:
 			return nil, fmt.Errorf("%s has only one of its two matrices", base)
+		case have["a"] != have["b"]:
+			return nil, fmt.Errorf("%s has A of rank %d and B of rank %d", base, have["a"], have["b"])
 		}
+		ranks[have["a"]] = true
+	}
+	if len(ranks) == 1 {
+		a.Rank = slices.Collect(maps.Keys(ranks))[0]
 	}
 	if a.Alpha == 0 { // llama.cpp: scale 1
-		a.Alpha = float64(a.Rank)
+		if a.Alpha = float64(a.Rank); a.Rank == 0 {
+			return nil, errors.New("it has no adapter.lora.alpha, and its matrices have different ranks")
+		}
 	}
 	if math.IsNaN(a.Alpha) || math.IsInf(a.Alpha, 0) {
 		return nil, fmt.Errorf("adapter.lora.alpha is %v", a.Alpha)
@@ -125,14 +136,40 @@ func adapterTensor(t *gguf.Tensor) (AdapterTensor, error) {
 	if !strings.HasSuffix(t.Name, ".lora_a") && !strings.HasSuffix(t.Name, ".lora_b") {
 		return AdapterTensor{}, fmt.Errorf("the tensor %s is neither .lora_a nor .lora_b", t.Name)
 	}
-	if t.Type != gguf.F32 || len(t.Dims) != 2 {
-		return AdapterTensor{}, fmt.Errorf("the tensor %s is %s with %d dimensions; an F32 matrix is needed", t.Name, t.Type, len(t.Dims))
+	if len(t.Dims) != 2 || !native.TypeOK(uint32(t.Type), int(t.Dims[0])) {
+		return AdapterTensor{}, fmt.Errorf("the tensor %s is %s with %d dimensions; a matrix of a type that can be turned into float is needed", t.Name, t.Type, len(t.Dims))
 	}
 	out := AdapterTensor{t.Name, int(t.Dims[1]), int(t.Dims[0]), make([]float32, t.Elements())}
-	for i := range out.Data {
-		out.Data[i] = math.Float32frombits(binary.LittleEndian.Uint32(t.Data[4*i:]))
+	return out, native.Dequantize(uint32(t.Type), t.Data, out.Data)
+}
+
+// Pair is the two matrices that adapt one tensor of the base.
+type Pair struct {
+	Tensor string        // of the base, such as "blk.0.attn_q.weight"
+	A, B   AdapterTensor // [rank × in], [out × rank]
+}
+
+// Rank is the pair's inner dimension.
+func (p *Pair) Rank() int { return p.A.Rows }
+
+// Pairs of the adapter, in the order of their A.
+func (a *Adapter) Pairs() []Pair {
+	var out []Pair
+	at := map[string]int{}
+	for _, letter := range []string{".lora_a", ".lora_b"} {
+		for _, t := range a.Tensors {
+			base, ok := strings.CutSuffix(t.Name, letter)
+			switch i, known := at[base]; {
+			case !ok:
+			case letter == ".lora_a":
+				at[base] = len(out)
+				out = append(out, Pair{Tensor: base, A: t})
+			case known:
+				out[i].B = t
+			}
+		}
 	}
-	return out, nil
+	return out
 }
 
 // into copies the adapter into the params, which must have the same names and shapes.

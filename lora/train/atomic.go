@@ -1,57 +1,16 @@
 package train
 
 import (
-	"bufio"
 	"io"
-	"os"
-	"path/filepath"
+
+	"cloister/lora/internal/atomicfile"
 )
 
 // beforeRename is called when a file is complete under its temporary name.
 // Tests kill the process there.
 var beforeRename = func(path string) {}
 
-// writeAtomically writes a file under a temporary name in the same folder,
-// flushes it to the disk and renames it, so that after a crash at any point
-// the path holds the old file or the new one, whole.
-func writeAtomically(path string, write func(io.Writer) error) (err error) {
-	temporary := path + ".partial"
-	f, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			_ = os.Remove(temporary)
-		}
-	}()
-	w := bufio.NewWriterSize(f, 1<<20)
-	err = write(w)
-	if err == nil {
-		err = w.Flush()
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	if closed := f.Close(); err == nil {
-		err = closed
-	}
-	if err != nil {
-		return err
-	}
-	beforeRename(path)
-	if err = os.Rename(temporary, path); err != nil {
-		return err
-	}
-	return syncFolder(filepath.Dir(path))
-}
-
-// syncFolder makes a rename in the folder durable.
-func syncFolder(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
+// writeAtomically is atomicfile.Write.
+func writeAtomically(path string, write func(io.Writer) error) error {
+	return atomicfile.Write(path, write, beforeRename)
 }

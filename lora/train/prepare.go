@@ -170,6 +170,9 @@ func (p *prepared) continueFrom(path string) error {
 	if a.Architecture != p.architecture {
 		return fmt.Errorf("%s is an adapter for %q; the base model is %q", path, a.Architecture, p.architecture)
 	}
+	if a.Rank == 0 {
+		return fmt.Errorf("%s has matrices of different ranks; only an adapter of one rank can be trained further", path)
+	}
 	var targets []string
 	for _, t := range AllTargets {
 		if slices.ContainsFunc(a.Tensors, func(x AdapterTensor) bool { return strings.Contains(x.Name, "."+t+".") }) {

@@ -78,3 +78,14 @@ size_t ck_row_bytes(int type, int64_t n) {
 size_t ck_quantize(int type, const float * src, void * dst, int64_t rows, int64_t n) {
     return ggml_quantize_chunk((enum ggml_type) type, src, dst, 0, rows, n, NULL);
 }
+
+int ck_dequantize(int type, const void * src, float * dst, int64_t n) {
+    if (!ck_type_ok(type, n)) {
+        return CK_TYPE;
+    }
+    const float * out = ck_dequant(NULL, type, src, n, 0, n, dst);
+    if (out != dst) {
+        memcpy(dst, out, (size_t) n * sizeof *dst);
+    }
+    return CK_OK;
+}

@@ -155,7 +155,16 @@ func RowBytes(ggmlType uint32, cols int) int {
 	return int(C.ck_row_bytes(C.int(ggmlType), C.int64_t(cols)))
 }
 
-// Quantize is ck_quantize: rows of cols values, for tests.
+// Dequantize is ck_dequantize: len(dst) values, whole blocks of them.
+func Dequantize(ggmlType uint32, src []byte, dst []float32) error {
+	if len(dst) == 0 || len(src) == 0 || len(src) != RowBytes(ggmlType, len(dst)) {
+		return fmt.Errorf("%w: %d bytes of type %d for %d values", ErrShape, len(src), ggmlType, len(dst))
+	}
+	return status(C.ck_dequantize(C.int(ggmlType), ptr(src), (*C.float)(&dst[0]), C.int64_t(len(dst))))
+}
+
+// Quantize is ck_quantize: rows of cols values, into a type that ggml quantises
+// without an importance matrix.
 func Quantize(ggmlType uint32, src []float32, rows, cols int) []byte {
 	dst := make([]byte, rows*RowBytes(ggmlType, cols))
 	C.ck_quantize(C.int(ggmlType), (*C.float)(&src[0]), ptr(dst), C.int64_t(rows), C.int64_t(cols))

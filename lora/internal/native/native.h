@@ -156,8 +156,10 @@ int ck_dot_rows(ck_pool * p, float * out, const float * x, int64_t ldx, const fl
 int ck_softcap(ck_pool * p, float * x, int64_t ld, float cap, int t, int n);
 int ck_softcap_back(ck_pool * p, float * d, int64_t ldd, const float * y, int64_t ldy, float cap, int t, int n);
 
-// ck_quantize makes ggml quantise rows of n values (for tests). ck_row_bytes is the size of one such row, 0 if it cannot be.
+// ck_quantize makes ggml quantise rows of n values, without an importance matrix; the type must be one that ggml
+// quantises so. ck_row_bytes is the size of one such row, 0 if it cannot be. ck_dequantize turns n values into float.
 size_t ck_row_bytes(int type, int64_t n);
 size_t ck_quantize(int type, const float * src, void * dst, int64_t rows, int64_t n);
+int    ck_dequantize(int type, const void * src, float * dst, int64_t n);
 
 #endif

@@ -7,6 +7,26 @@ import (
 	"cloister/appliance/models"
 )
 
+// adminImportAdapter serves POST /admin/adapters.
+func (s *Server) adminImportAdapter(w http.ResponseWriter, r *http.Request) error {
+	var in admin.ImportAdapter
+	if err := readJSON(w, r, &in); err != nil {
+		return err
+	}
+	if in.Path == "" {
+		return missing("path")
+	}
+	if in.Base == "" {
+		return missing("base")
+	}
+	a, err := s.Models.ImportAdapter(r.Context(), in.Path, in.Base, in.Suffix)
+	if err != nil {
+		return err
+	}
+	s.audit(r, "model.import", a.Name, a.SHA256)
+	return respond(w, http.StatusOK, a)
+}
+
 // adminModel serves GET /admin/models/{name}.
 func (s *Server) adminModel(w http.ResponseWriter, r *http.Request) error {
 	name := r.PathValue("name")

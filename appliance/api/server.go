@@ -120,6 +120,7 @@ func (s *Server) ownRoutes() []route {
 
 		{"GET /admin/models", roleAdmin, s.adminModels},
 		{"POST /admin/models", roleAdmin, s.adminImportModel},
+		{"POST /admin/adapters", roleAdmin, s.adminImportAdapter},
 		{"DELETE /admin/models/{name...}", roleAdmin, s.adminRemoveModel},
 		{"GET /admin/models/{name...}", roleAdmin, s.adminModel},
 

@@ -27,6 +27,7 @@ type Models interface {
 	Engine(ctx context.Context, m models.Resolved) (engine.Engine, error)
 	List() ([]models.Entry, error)
 	Import(ctx context.Context, path, name string, keep bool) (store.BaseModel, error)
+	ImportAdapter(ctx context.Context, path, base, suffix string) (store.Adapter, error)
 	Remove(ctx context.Context, name string) error
 	Loaded() []string
 	Org() string

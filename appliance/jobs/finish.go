@@ -14,9 +14,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
-	"unicode"
 
+	"cloister/appliance/models"
 	"cloister/lora/eval"
 	"cloister/lora/train"
 	"cloister/store"
@@ -25,7 +24,7 @@ import (
 // finish registers what a job has made and marks it succeeded. Every step
 // before the mark can be repeated: a job that dies in here is finished again.
 func (m *Manager) finish(job store.Job, result train.Result) error {
-	name := adapterName(job, m.models.Org())
+	name := models.AdapterName(job.Base, m.models.Org(), job.Suffix, shortID(job.ID))
 	best := result.Best
 	if err := m.register(store.Adapter{
 		Name: name, Base: job.Base, JobID: job.ID, Step: best.Step,
@@ -91,7 +90,7 @@ func finiteCurve(curve []train.EpochStat) []train.EpochStat {
 
 // keepCheckpoint makes a model of a checkpoint and returns its name.
 func (m *Manager) keepCheckpoint(job store.Job, c train.Checkpoint) (string, error) {
-	name := fmt.Sprintf("%s:ckpt-step-%d", adapterName(job, m.models.Org()), c.Step)
+	name := fmt.Sprintf("%s:ckpt-step-%d", models.AdapterName(job.Base, m.models.Org(), job.Suffix, shortID(job.ID)), c.Step)
 	path := adapterPath(job.ID, c.Step)
 	if err := move(c.Path, filepath.Join(m.config.Home, path)); err != nil {
 		return "", err
@@ -138,22 +137,6 @@ func adapterPath(jobID string, step int) string {
 		return filepath.Join("adapters", jobID+".gguf")
 	}
 	return filepath.Join("adapters", fmt.Sprintf("%s-step-%d.gguf", jobID, step))
-}
-
-// adapterName is "ft:<base>:<org>:<suffix>:<8 characters>". Colons separate,
-// so other characters than letters, digits, points, dashes and underscores
-// become dashes.
-func adapterName(job store.Job, org string) string {
-	return strings.Join([]string{"ft", job.Base, part(org), part(job.Suffix), shortID(job.ID)}, ":")
-}
-
-func part(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune(".-_", r) {
-			return r
-		}
-		return '-'
-	}, s)
 }
 
 // register stores an adapter's record with the checksum of its file.

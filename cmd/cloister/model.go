@@ -16,26 +16,34 @@ import (
 func modelCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "model",
-		Usage: "models: import, list, show, rm",
+		Usage: "models: import, export, list, show, rm",
 		Description: `A base model is a GGUF file that answers as it is and that adapters are trained
 on. A tuned model is a base with an adapter; its name begins with "ft:". An
 alias is a name of your own that leads to the model that is deployed under it.
 All three can be used wherever a command or the API wants a model.`,
 		Subcommands: []*cli.Command{
 			{
-				Name: "import", Usage: "add a GGUF file as a base model", UsageText: "cloister model import FILE.gguf [--name NAME] [--copy]",
+				Name: "import", Usage: "add a GGUF file as a base model, or an adapter as a tuned one",
+				UsageText: "cloister model import FILE.gguf [--name NAME] [--copy], or PATH --base MODEL [--name SUFFIX]",
 				Description: `The file stays where it is and must not move, unless --copy takes it into the
 data directory. Without --name the model is named by its own metadata.
 
+With --base, PATH is an adapter that was trained on that model: a folder that
+Hugging Face's PEFT saved (adapter_config.json, adapter_model.safetensors) or a
+GGUF adapter. A copy of it becomes the tuned model "ft:<base>:<org>:<suffix>:<id>".
+
 Examples:
   cloister model import SmolLM2-135M-Instruct.Q4_1.gguf
-  cloister model import /models/qwen.gguf --name qwen --copy`,
+  cloister model import /models/qwen.gguf --name qwen --copy
+  cloister model import ./my-peft-adapter --base qwen --name support`,
 				Flags: []cli.Flag{
-					&cli.StringFlag{Name: "name", Usage: "`NAME` to use it by", DefaultText: "from the file"},
+					&cli.StringFlag{Name: "name", Usage: "`NAME` to use it by; of an adapter, the suffix in its name", DefaultText: "from the file"},
+					&cli.StringFlag{Name: "base", Usage: "`MODEL` that the adapter was trained on"},
 					&cli.BoolFlag{Name: "copy", Usage: "copy the file into the data directory"},
 				},
 				Action: modelImport,
 			},
+			modelExportCommand(),
 			{
 				Name: "list", Usage: "list everything that can be used as a model", UsageText: "cloister model list",
 				Description: "Examples:\n  cloister model list\n  cloister model list --json",
@@ -60,13 +68,16 @@ Examples:
 }
 
 func modelImport(c *cli.Context) error {
-	args, err := arguments(c, 1, "FILE.gguf")
+	args, err := arguments(c, 1, "PATH")
 	if err != nil {
 		return err
 	}
 	path, err := filepath.Abs(args[0])
 	if err != nil {
 		return err
+	}
+	if c.String("base") != "" {
+		return adapterImport(c, path)
 	}
 	return withAppliance(c, func(s *session) error {
 		m, err := s.ImportModel(c.Context, admin.ImportModel{Path: path, Name: c.String("name"), Copy: c.Bool("copy")})
@@ -78,6 +89,24 @@ func modelImport(c *cli.Context) error {
 		}
 		fmt.Fprintf(c.App.Writer, "Model %s: %s architecture, %s parameters, %s.\n", m.Name, m.Architecture, count(m.Parameters), byteSize(m.Bytes))
 		return next(c, s.cloister("chat --model %s \"Hello\"", m.Name))
+	})
+}
+
+// adapterImport is modelImport with --base.
+func adapterImport(c *cli.Context, path string) error {
+	if c.Bool("copy") {
+		return misused(c, "--copy is for base models; an adapter is always copied")
+	}
+	return withAppliance(c, func(s *session) error {
+		a, err := s.ImportAdapter(c.Context, admin.ImportAdapter{Path: path, Base: c.String("base"), Suffix: c.String("name")})
+		if err != nil {
+			return err
+		}
+		if c.Bool("json") {
+			return printJSON(c, a)
+		}
+		fmt.Fprintf(c.App.Writer, "Model %s is an adapter on %s.\n", a.Name, a.Base)
+		return next(c, s.cloister("chat --model %s \"Hello\"", quote(a.Name)))
 	})
 }
 

@@ -29,13 +29,8 @@ func Export(a *train.Adapter, baseModel *gguf.File, dir string) error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := fresh(dir, ConfigFile, WeightsFile); err != nil {
 		return err
-	}
-	for _, name := range []string{ConfigFile, WeightsFile} {
-		if _, err := os.Lstat(filepath.Join(dir, name)); err == nil {
-			return fmt.Errorf("%s holds a %s already; name another folder", dir, name)
-		}
 	}
 	text, err := json.MarshalIndent(c, "", "  ")
 	if err != nil {
@@ -49,6 +44,31 @@ func Export(a *train.Adapter, baseModel *gguf.File, dir string) error {
 		_, err := w.Write(append(text, '\n'))
 		return err
 	}, nil)
+}
+
+// ExportGGUF writes an adapter as llama.cpp loads it: GGUFFile in the folder
+// dir, which is made if it is not there and must hold none yet.
+func ExportGGUF(a *train.Adapter, baseModel *gguf.File, dir string) error {
+	if err := Check(a, baseModel); err != nil {
+		return err
+	}
+	if err := fresh(dir, GGUFFile); err != nil {
+		return err
+	}
+	return a.WriteFile(filepath.Join(dir, GGUFFile))
+}
+
+// fresh makes a folder, which must hold none of these files.
+func fresh(dir string, files ...string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	for _, name := range files {
+		if _, err := os.Lstat(filepath.Join(dir, name)); err == nil {
+			return fmt.Errorf("%s holds %s already; name another folder", dir, name)
+		}
+	}
+	return nil
 }
 
 // export makes PEFT's tensors and configuration.

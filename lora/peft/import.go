@@ -14,10 +14,11 @@ import (
 	"cloister/lora/train"
 )
 
-// Names of the files in a PEFT folder.
+// Names of the files in a folder: PEFT's, and that of ExportGGUF.
 const (
 	ConfigFile  = "adapter_config.json"
 	WeightsFile = "adapter_model.safetensors"
+	GGUFFile    = "adapter.gguf"
 )
 
 // maxConfig bounds adapter_config.json; real ones have some 1,500 bytes.

@@ -26,3 +26,6 @@ NATIVE_CFLAGS="-ffunction-sections -fdata-sections"
 # The Python clients that the tests drive the API with.
 OPENAI_3=openai==3.54.0
 OPENAI_028=openai==0.28.1
+
+# What `make oracle` compares the trainer with.
+ORACLE="torch==2.15.0 transformers==5.24.0 peft==0.21.2 gguf==0.19.0 safetensors==0.8.0 numpy==2.4.6"

@@ -19,6 +19,15 @@ func Write(w io.Writer, kv []KV, tensors []Tensor) error {
 			return fmt.Errorf("tensor %q: %d bytes, its shape needs %d", t.Name, len(t.Data), t.Bytes())
 		}
 	}
+	return WriteFrom(w, kv, tensors, func(i int, w io.Writer) error {
+		_, err := w.Write(tensors[i].Data)
+		return err
+	})
+}
+
+// WriteFrom is Write for tensors whose data is made while it is written: Data is
+// not read; data writes that of tensors[i], for each tensor in turn.
+func WriteFrom(w io.Writer, kv []KV, tensors []Tensor, data func(i int, w io.Writer) error) error {
 	align, err := alignment(kv)
 	if err != nil {
 		return err
@@ -28,7 +37,14 @@ func Write(w io.Writer, kv []KV, tensors []Tensor) error {
 		return err
 	}
 	for i := range tensors {
-		writePadded(bw, tensors[i].Data, align)
+		c := &counter{w: bw}
+		if err := data(i, c); err != nil {
+			return err
+		}
+		if c.n != tensors[i].Bytes() {
+			return fmt.Errorf("tensor %q: %d bytes were written, its shape needs %d", tensors[i].Name, c.n, tensors[i].Bytes())
+		}
+		fill(bw, c.n, align)
 	}
 	return bw.Flush()
 }
@@ -60,13 +76,26 @@ func WriteHeader(w io.Writer, kv []KV, tensors []Tensor) error {
 		offset += pad(t.Bytes(), align)
 	}
 	bw := bufio.NewWriter(w)
-	writePadded(bw, head.Bytes(), align)
+	_, _ = bw.Write(head.Bytes())
+	fill(bw, uint64(head.Len()), align)
 	return bw.Flush()
 }
 
-func writePadded(w *bufio.Writer, p []byte, align uint64) {
-	_, _ = w.Write(p)
-	for range pad(uint64(len(p)), align) - uint64(len(p)) {
+// counter counts what is written.
+type counter struct {
+	w io.Writer
+	n uint64
+}
+
+func (c *counter) Write(p []byte) (int, error) {
+	n, err := c.w.Write(p)
+	c.n += uint64(n)
+	return n, err
+}
+
+// fill writes the zeros that follow n bytes.
+func fill(w *bufio.Writer, n, align uint64) {
+	for range pad(n, align) - n {
 		_ = w.WriteByte(0)
 	}
 }

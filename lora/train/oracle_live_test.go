@@ -69,8 +69,11 @@ func oracleSubjects(t *testing.T) []oracleSubject {
 	tiny := func(name string, change func(*tinygguf.Config), keep bool, h train.Hyperparameters) {
 		base, dir := writeOracleTiny(t, change), t.TempDir()
 		s := oracleSubject{name: name, base: base, rank: h.Rank, alpha: h.Alpha, gradRows: 3, logits: 1e-3, keep: keep}
-		if strings.HasPrefix(name, "q") {
+		switch {
+		case strings.HasPrefix(name, "q"):
 			s.logits = 0.05
+		case name == "bf16":
+			s.logits = 0.01 // to BF16 there
 		}
 		s.request = train.Request{JobID: name, BasePath: base, WorkDir: filepath.Join(dir, "w"), OutPath: filepath.Join(dir, "o"), Train: examples(h.BatchSize*10, 0), Hyperparameters: h}
 		out = append(out, s)

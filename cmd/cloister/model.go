@@ -16,7 +16,7 @@ import (
 func modelCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "model",
-		Usage: "models: import, export, list, show, rm",
+		Usage: "models: import, export, merge, list, show, rm",
 		Description: `A base model is a GGUF file that answers as it is and that adapters are trained
 on. A tuned model is a base with an adapter; its name begins with "ft:". An
 alias is a name of your own that leads to the model that is deployed under it.
@@ -44,6 +44,7 @@ Examples:
 				Action: modelImport,
 			},
 			modelExportCommand(),
+			modelMergeCommand(),
 			{
 				Name: "list", Usage: "list everything that can be used as a model", UsageText: "cloister model list",
 				Description: "Examples:\n  cloister model list\n  cloister model list --json",

@@ -65,10 +65,11 @@ func modelExport(c *cli.Context) error {
 
 // tuned is a tuned model whose files are open.
 type tuned struct {
-	name    string // of the adapter
-	system  string // prompt that it was tuned with
-	adapter *train.Adapter
-	base    *gguf.File // to be closed
+	name                  string // of the adapter
+	system                string // prompt that it was tuned with
+	adapterPath, basePath string
+	adapter               *train.Adapter
+	base                  *gguf.File // to be closed
 }
 
 // tuned opens the files of a tuned model, or of the one that an alias leads to.
@@ -86,13 +87,10 @@ func (s *session) tuned(c *cli.Context, name string) (*tuned, error) {
 		}
 		return filepath.Join(s.home, p)
 	}
-	a, err := train.ReadAdapter(path(m.Adapter.Path))
-	if err != nil {
+	t := &tuned{name: m.Adapter.Name, system: m.System, adapterPath: path(m.Adapter.Path), basePath: path(m.BaseModel.Path)}
+	if t.adapter, err = train.ReadAdapter(t.adapterPath); err != nil {
 		return nil, err
 	}
-	base, err := gguf.Open(path(m.BaseModel.Path))
-	if err != nil {
-		return nil, err
-	}
-	return &tuned{name: m.Adapter.Name, system: m.System, adapter: a, base: base}, nil
+	t.base, err = gguf.Open(t.basePath)
+	return t, err
 }

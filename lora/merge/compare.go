@@ -41,6 +41,9 @@ func Limit(typ string) float64 {
 // one after the other, so that both need not fit into memory. A relative
 // difference of limit or more is an error that wraps ErrDiffers.
 func Compare(base, adapter, merged string, tokens []int32, limit float64) (Difference, error) {
+	if len(tokens) == 0 {
+		return Difference{}, errors.New("no tokens to compare logits on")
+	}
 	want, err := logits(base, adapter, tokens)
 	if err != nil {
 		return Difference{}, err

@@ -91,7 +91,7 @@ func oracleSubjects(t *testing.T) []oracleSubject {
 	path, dir := llamatest.Model(t), t.TempDir()
 	return append(out, oracleSubject{
 		name: "smollm2-q4_1", base: path, rank: 16, alpha: 32, gradRows: 4, logits: 0.05,
-		request: train.Request{JobID: "real", BasePath: path, WorkDir: filepath.Join(dir, "w"), OutPath: filepath.Join(dir, "o"), Train: facts(40), Hyperparameters: hyper(3, 4, 16, 32, 1e-3)},
+		request: train.Request{JobID: "real", BasePath: path, WorkDir: filepath.Join(dir, "w"), OutPath: filepath.Join(dir, "o"), Train: facts(20), Hyperparameters: hyper(3, 2, 16, 32, 1e-3)},
 	})
 }
 

@@ -19,6 +19,7 @@ rules that share nothing with Cloister's.
 import json, os, shutil, sys
 
 os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["OMP_WAIT_POLICY"] = "passive"  # threads that wait leave the cores to others
 import numpy as np
 import torch
 from gguf import GGUFReader

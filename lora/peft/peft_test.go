@@ -16,6 +16,7 @@ import (
 
 	"cloister/llama/gguf"
 	"cloister/llama/gguf/tinygguf"
+	"cloister/lora/model"
 	"cloister/lora/peft"
 	"cloister/lora/train"
 )
@@ -315,4 +316,11 @@ func TestImport(t *testing.T) {
 		t.Fatal(err)
 	}
 	same(t, again, a)
+}
+
+// What can be trained can be exported.
+func TestArchitectures(t *testing.T) {
+	if ours := model.Architectures(); !slices.Equal(peft.Architectures(), ours) {
+		t.Errorf("PEFT names for %v; %v can be trained", peft.Architectures(), ours)
+	}
 }

@@ -33,7 +33,7 @@ func parityLimit(typ string) float64 {
 }
 
 // requantised is a copy of the base with all matrices of a type.
-func requantised(t *testing.T, base, typ string) string {
+func requantised(t testing.TB, base, typ string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), typ+".gguf")
 	r, err := merge.File(t.Context(), openGGUF(t, base), nil, path, merge.Options{Type: typ, Pure: true})

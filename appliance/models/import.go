@@ -105,7 +105,7 @@ func inspect(path string) (store.BaseModel, error) {
 	defer f.Close()
 	if kind, ok := f.String("general.type"); ok && kind != "model" {
 		if kind == "adapter" {
-			return bad("it is an adapter, which needs its base model: --base NAME.")
+			return bad("it is a GGUF file of type \"adapter\", which needs its base model: --base NAME.")
 		}
 		return bad("it is a GGUF file of type %q, not a model.", kind)
 	}

@@ -17,5 +17,6 @@ func (m *Model) Embeddings(b *Batch) ([]float32, error) {
 	})
 	return out, err
 }
+
 // Scratch is what the threads hold beside the arenas, in bytes.
 func (m *Model) Scratch() int64 { return m.cpu.Scratch() }

@@ -117,6 +117,7 @@ func (p *prepared) base(path string) error {
 	}
 	defer f.Close()
 	p.architecture, _ = f.String("general.architecture")
+	p.facts.Architecture = p.architecture
 	n, _ := f.Uint(p.architecture + ".context_length")
 	p.facts.Context = int(min(n, 1<<30))
 	for i := range f.Tensors {

@@ -14,6 +14,7 @@ import (
 type Facts struct {
 	Examples, ValidExamples int
 	LongestTokens           int      // of one example
+	Architecture            string   // of the base
 	Parameters              int64    // of the base
 	Context                 int      // tokens that the base was trained for; 0: unknown
 	Tokens                  int64    // of all training examples
@@ -251,6 +252,9 @@ func (r *resolver) optimiser() {
 func (r *resolver) precision() {
 	switch {
 	case r.h.Precision != "":
+	case r.f.BF16 && r.f.Architecture == "gemma3":
+		r.h.Precision = float32s
+		r.chose("precision", float32s, "a few activations of gemma3 are so large that rounding them to BF16 hides young gradients")
 	case r.f.BF16:
 		r.h.Precision = bf16
 		r.chose("precision", bf16, "this CPU multiplies BF16 several times faster, and sums, norms and softmax stay in float32")

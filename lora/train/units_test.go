@@ -110,6 +110,9 @@ func TestResolveGiven(t *testing.T) {
 			t.Errorf("BF16 %v: precision %s", has, h.Precision)
 		}
 	}
+	if h, _ := train.Resolve(train.Hyperparameters{}, train.Facts{BF16: true, Architecture: "gemma3"}); h.Precision != "float32" {
+		t.Errorf("gemma3: precision %s", h.Precision)
+	}
 	if h, _ := train.Resolve(train.Hyperparameters{MaxLength: 5000}, f); h.MaxLength != 1024 {
 		t.Errorf("max_length %d beyond the context", h.MaxLength)
 	}

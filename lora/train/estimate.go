@@ -82,6 +82,9 @@ func (p *prepared) count() Estimation {
 	}
 	for i := range p.train {
 		e.LossTokens += int64(p.train[i].Targets())
+		if r := p.train[i].Rejected; r != nil {
+			e.LossTokens += int64(r.Targets())
+		}
 	}
 	for _, n := range p.notes {
 		switch {
@@ -97,7 +100,7 @@ func (p *prepared) count() Estimation {
 func tokens(rows []data.Row) int64 {
 	n := int64(0)
 	for i := range rows {
-		n += int64(len(rows[i].Tokens))
+		n += int64(rows[i].Size())
 	}
 	return n
 }

@@ -23,6 +23,16 @@ type Hyperparameters struct {
 	// 0 means 1. Memory does not grow with it, nor with the batch.
 	Accumulation int `json:"gradient_accumulation_steps,omitempty"`
 
+	// Method is "supervised", "dpo" or "kto"; empty: supervised.
+	Method string `json:"method,omitempty"`
+	// Beta of DPO and KTO: how strongly the model is held where it began.
+	Beta float64 `json:"beta,omitempty"`
+	// LabelSmoothing of DPO is the share of pairs that are taken to be the wrong way round; 0: off.
+	LabelSmoothing float64 `json:"label_smoothing,omitempty"`
+	// DesirableWeight and UndesirableWeight scale the losses of KTO's two kinds of answers.
+	DesirableWeight   float64 `json:"desirable_weight,omitempty"`
+	UndesirableWeight float64 `json:"undesirable_weight,omitempty"`
+
 	LearningRate float64 `json:"learning_rate,omitempty"`
 	// LearningRateMultiplier scales the automatic rate; ignored when LearningRate is set.
 	LearningRateMultiplier float64 `json:"learning_rate_multiplier,omitempty"`
@@ -124,6 +134,9 @@ func (h Hyperparameters) Validate() error {
 		if v.value != 0 && !(v.value >= v.low && v.value <= v.high) { // NaN as well
 			return wrong(v.name, "is %g; it must be %g to %g, or left out to be chosen automatically", v.value, v.low, v.high)
 		}
+	}
+	if err := h.validateMethod(); err != nil {
+		return err
 	}
 	return h.validateWords()
 }

@@ -1,6 +1,7 @@
 package train
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -75,6 +76,11 @@ func prepare(ctx context.Context, req Request) (*prepared, error) {
 		return nil, err
 	}
 	p.facts.Examples, p.facts.ValidExamples = len(p.train), len(p.valid)
+	for i := range p.train {
+		if d := p.train[i].Desirable; d != nil && *d {
+			p.facts.Desirable++
+		}
+	}
 	p.facts.Tokens, p.facts.BF16 = tokens(p.train), hasBF16
 	p.resolve()
 	p.train = p.cut(p.train, "training")
@@ -104,7 +110,7 @@ func (p *prepared) resolve() {
 func longest(rows []data.Row) int {
 	n := 0
 	for i := range rows {
-		n = max(n, len(rows[i].Tokens))
+		n = max(n, rows[i].Size())
 	}
 	return n
 }
@@ -196,14 +202,20 @@ func sameSet(a, b []string) bool {
 // render tokenises examples, in parallel. Examples without anything to learn
 // are left out with a warning; any other trouble ends the job.
 func (p *prepared) render(ctx context.Context, v data.Vocab, examples []Example, what string) ([]data.Row, error) {
+	examples, note, err := examplesFor(cmp.Or(p.h.Method, sft), examples, what)
+	if err != nil {
+		return nil, err
+	}
+	if note != "" {
+		p.warn("%s", note)
+	}
 	rows, errs := make([]data.Row, len(examples)), make([]error, len(examples))
 	var wg sync.WaitGroup
 	workers := runtime.GOMAXPROCS(0)
 	for w := range workers {
 		wg.Go(func() {
 			for i := w; i < len(examples) && ctx.Err() == nil; i += workers {
-				rows[i], errs[i] = data.Render(v, examples[i].Messages, 0)
-				rows[i].Row = examples[i].Row
+				rows[i], errs[i] = examples[i].render(v)
 			}
 		})
 	}
@@ -234,10 +246,14 @@ func (p *prepared) cut(rows []data.Row, what string) []data.Row {
 	var out []data.Row
 	var shortened, empty []int
 	for _, r := range rows {
-		if r.Truncate(p.h.MaxLength) {
+		cut := r.Truncate(p.h.MaxLength)
+		if r.Rejected != nil {
+			cut = r.Rejected.Truncate(p.h.MaxLength) || cut
+		}
+		if cut {
 			shortened = append(shortened, r.Row)
 		}
-		if r.Targets() == 0 {
+		if r.Targets() == 0 || r.Rejected != nil && r.Rejected.Targets() == 0 {
 			empty = append(empty, r.Row)
 			continue
 		}
@@ -250,6 +266,18 @@ func (p *prepared) cut(rows []data.Row, what string) []data.Row {
 		p.warn("the answers of %d of them begin after the cut, so they are left out: %s", len(empty), listRows(empty))
 	}
 	return out
+}
+
+// render tokenises the example, and its other answer if it is a pair.
+func (e *Example) render(v data.Vocab) (data.Row, error) {
+	row, err := data.Render(v, e.Messages, 0)
+	row.Row, row.Desirable = e.Row, e.Desirable
+	if err == nil && e.Rejected != "" {
+		var other data.Row
+		other, err = data.Render(v, e.other(), 0)
+		other.Row, row.Rejected = e.Row, &other
+	}
+	return row, err
 }
 
 // listRows names at most 20 rows.
@@ -276,14 +304,7 @@ func (p *prepared) identify() {
 	for _, rows := range [][]data.Row{p.train, p.valid} {
 		number(h, uint64(len(rows)))
 		for i := range rows {
-			number(h, uint64(len(rows[i].Tokens)))
-			for j, t := range rows[i].Tokens {
-				target := uint64(0)
-				if rows[i].Mask[j] {
-					target = 1
-				}
-				number(h, uint64(t)<<1|target)
-			}
+			hashRow(h, &rows[i])
 		}
 	}
 	p.identity.Examples = hex.EncodeToString(h.Sum(nil))
@@ -298,6 +319,24 @@ func (p *prepared) identify() {
 		}
 	}
 	p.identity.Hyperparameters = hex.EncodeToString(h.Sum(nil))
+}
+
+// hashRow hashes what a row says, what is thought of it included.
+func hashRow(h hash.Hash, r *data.Row) {
+	number(h, uint64(len(r.Tokens)))
+	for j, t := range r.Tokens {
+		target := uint64(0)
+		if r.Mask[j] {
+			target = 1
+		}
+		number(h, uint64(t)<<1|target)
+	}
+	if r.Rejected != nil {
+		hashRow(h, r.Rejected)
+	}
+	if r.Desirable != nil {
+		number(h, map[bool]uint64{false: 1, true: 2}[*r.Desirable])
+	}
 }
 
 func number(h hash.Hash, n uint64) {

@@ -15,6 +15,11 @@ type Choice struct {
 type Example struct {
 	Row      int            `json:"row"`
 	Messages []chat.Message `json:"messages"`
+	// Rejected is the answer of a preference pair that is not preferred, in place
+	// of the last message; empty: the example is no pair.
+	Rejected string `json:"rejected,omitempty"`
+	// Desirable says whether the last answer is as it should be; nil: nobody said.
+	Desirable *bool `json:"desirable,omitempty"`
 }
 
 // Request is a training job in full. Examples travel through the worker's
@@ -66,7 +71,11 @@ type Event struct {
 	TokensPerSecond float64  `json:"tokens_per_second,omitempty"`
 	TokensDone      int64    `json:"tokens_done,omitempty"`
 	SecondsLeft     float64  `json:"seconds_left,omitempty"`
-	Path            string   `json:"path,omitempty"`
+	// Rewards and ValidRewards are set by preference learning, with Loss and
+	// ValidLoss; Accuracy is theirs then.
+	Rewards      *Rewards `json:"rewards,omitempty"`
+	ValidRewards *Rewards `json:"valid_rewards,omitempty"`
+	Path         string   `json:"path,omitempty"`
 }
 
 // EpochStat is one point of the curves.

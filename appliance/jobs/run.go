@@ -25,6 +25,13 @@ func (m *Manager) validate(job store.Job, _ int) error {
 		m.event(job.ID, info, "Validating validation file: "+job.ValidationFile, nil)
 	}
 	version, err := m.data.FromFiles(m.ctx, job.TrainingFile, job.ValidationFile)
+	if err == nil {
+		var asked train.Hyperparameters
+		if err := json.Unmarshal(job.Requested, &asked); err != nil {
+			return fmt.Errorf("hyper-parameters of %s: %w", job.ID, err)
+		}
+		err = suits(asked.Method, version, "training_file")
+	}
 	switch {
 	case m.ctx.Err() != nil:
 		return nil // the next start validates again

@@ -26,6 +26,15 @@ Ctrl-C stops at a checkpoint and says how to go on. When an appliance runs
 A FILE is imported as a dataset of the same name first; 'cloister dataset import'
 does that with more choices.
 
+With --method dpo or kto a model learns what people prefer, mostly after it has
+learned the answers themselves (--from). dpo takes pairs, one on a line, as OpenAI
+has them:
+  {"input": {"messages": [{"role": "user", "content": "…"}]},
+   "preferred_output": [{"role": "assistant", "content": "…"}],
+   "non_preferred_output": [{"role": "assistant", "content": "…"}]}
+kto takes the same, or single answers that are right or wrong:
+  {"messages": [{"role": "user", …}, {"role": "assistant", …}], "label": true}
+
 With a tuned model or one of its checkpoints, as --model or --from, training
 goes on with its adapter; rank, alpha and targets are the adapter's then. With a
 base model it begins anew.
@@ -38,7 +47,8 @@ and tokens of the first step as safetensors.
 Examples:
   cloister tune --model smollm2-135m-instruct --data clinic
   cloister tune --model smollm2-135m-instruct --data clinic@2 --epochs 5 --lr 5e-4 --suffix v2
-  cloister tune --from ft:smollm2-135m-instruct:…:ckpt-step-60 --data clinic@3`,
+  cloister tune --from ft:smollm2-135m-instruct:…:ckpt-step-60 --data clinic@3
+  cloister tune --from ft:smollm2-135m-instruct:… --method dpo --data prefs.jsonl`,
 		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "model", Usage: "base `MODEL`, or a tuned one to go on with"},
 			&cli.StringFlag{Name: "from", Usage: "go on with the adapter of a tuned `MODEL` or checkpoint", DefaultText: "a new adapter"},

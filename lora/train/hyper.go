@@ -14,6 +14,9 @@ import (
 // OpenAI's where it has them, and otherwise those of PEFT and of Transformers'
 // TrainingArguments.
 type Hyperparameters struct {
+	// Method is "supervised", "dpo" or "kto"; empty: supervised.
+	Method string `json:"method,omitempty"`
+
 	Epochs    int `json:"n_epochs,omitempty"`
 	BatchSize int `json:"batch_size,omitempty"` // examples in one batch
 	// BatchTokens fills batches up to so many tokens, in place of a number of
@@ -23,8 +26,6 @@ type Hyperparameters struct {
 	// 0 means 1. Memory does not grow with it, nor with the batch.
 	Accumulation int `json:"gradient_accumulation_steps,omitempty"`
 
-	// Method is "supervised", "dpo" or "kto"; empty: supervised.
-	Method string `json:"method,omitempty"`
 	// Beta of DPO and KTO: how strongly the model is held where it began.
 	Beta float64 `json:"beta,omitempty"`
 	// LabelSmoothing of DPO is the share of pairs that are taken to be the wrong way round; 0: off.

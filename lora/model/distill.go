@@ -18,8 +18,18 @@ type Soft struct {
 	Rest        []float32 // [targets]
 }
 
+// Slice is what the teacher says about targets from to to.
+func (s *Soft) Slice(from, to int) *Soft {
+	return &Soft{s.K, s.Temperature, s.IDs[from*s.K : to*s.K], s.LogP[from*s.K : to*s.K], s.Rest[from:to]}
+}
+
+// Append adds the targets of another row.
+func (s *Soft) Append(o *Soft) {
+	s.IDs, s.LogP, s.Rest = append(s.IDs, o.IDs...), append(s.LogP, o.LogP...), append(s.Rest, o.Rest...)
+}
+
 // Bytes is what the slices of n targets take.
-func (s *Soft) Bytes(n int) int64 { return int64(n) * int64(8*s.K+4) }
+func (s *Soft) Bytes(n int64) int64 { return n * int64(8*s.K+4) }
 
 // slab is what the teacher says about targets from to to, with alpha.
 func (s *Soft) slab(from, to int, alpha float64) *native.Soft {
@@ -28,21 +38,23 @@ func (s *Soft) slab(from, to int, alpha float64) *native.Soft {
 }
 
 // TopK asks the model, as a teacher and without its adapter, for the k
-// likeliest tokens at every target of the row.
-func (m *Model) TopK(b *Batch, k int, temperature float64) (*Soft, error) {
+// likeliest tokens at every target of the row, among the first vocab ones: the
+// student may have fewer that fill its vocabulary up.
+func (m *Model) TopK(b *Batch, k int, temperature float64, vocab int) (*Soft, error) {
 	r, err := m.row(b, !m.cfg.SeparatePrefixes)
 	if err != nil {
 		return nil, err
 	}
-	if k < 1 || k >= m.shape.vocab || !(temperature > 0) || math.IsInf(temperature, 0) {
-		return nil, fmt.Errorf("%d likeliest tokens at the temperature %g; at least 1 of fewer than %d tokens, and a temperature above 0, are needed", k, temperature, m.shape.vocab)
+	vocab = min(vocab, m.shape.vocab)
+	if k < 1 || k >= vocab || !(temperature > 0) || math.IsInf(temperature, 0) {
+		return nil, fmt.Errorf("%d likeliest tokens at the temperature %g; at least 1 of fewer than %d tokens, and a temperature above 0, are needed", k, temperature, vocab)
 	}
 	at, _ := r.targets()
 	out := &Soft{K: k, Temperature: temperature, IDs: make([]int32, len(at)*k), LogP: make([]float32, len(at)*k), Rest: make([]float32, len(at))}
 	_, err = m.run(r, func(p *pass) Loss {
 		p.base = true
 		p.head(p.forwardOnly(), at, native.Mat{}, func(logits native.Mat, from, to int) {
-			p.do("likeliest tokens", p.k.TopK(logits, out.slab(from, to, 0)))
+			p.do("likeliest tokens", p.k.TopK(logits.Columns(0, vocab), out.slab(from, to, 0)))
 		})
 		return Loss{}
 	})

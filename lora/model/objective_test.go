@@ -122,7 +122,7 @@ func TestBackwardWeightedRefuses(t *testing.T) {
 // soft asks a teacher about a batch.
 func soft(t testing.TB, path string, b *model.Batch, k int, temperature float64) *model.Soft {
 	t.Helper()
-	s, err := open(t, path, model.Config{Frozen: true}).TopK(b, k, temperature)
+	s, err := open(t, path, model.Config{Frozen: true}).TopK(b, k, temperature, 1<<30)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -220,10 +220,10 @@ func TestDistilledRefuses(t *testing.T) {
 	path := tiny(t, nil)
 	m := open(t, path, model.Config{})
 	b := pairOf(m.Info().Vocab)
-	if _, err := m.TopK(b, 0, 1); err == nil {
+	if _, err := m.TopK(b, 0, 1, 1<<30); err == nil {
 		t.Error("no tokens at all are accepted")
 	}
-	if _, err := m.TopK(b, 4, 0); err == nil {
+	if _, err := m.TopK(b, 4, 0, 1<<30); err == nil {
 		t.Error("a temperature of 0 is accepted")
 	}
 	if _, err := m.BackwardDistilled(b, soft(t, path, packed(m.Info().Vocab, 1, 5), 4, 1), 0, 1); err == nil {

@@ -12,6 +12,7 @@ type evaluation struct {
 	Loss     *float64 `json:"loss,omitempty"`
 	Accuracy *float64 `json:"accuracy,omitempty"`
 	Rewards  *Rewards `json:"rewards,omitempty"`
+	KL       *float64 `json:"kl,omitempty"`
 }
 
 // due says whether an evaluation is due between two steps.
@@ -33,7 +34,7 @@ func (j *job) evaluate(ctx context.Context) error {
 	if valid != nil {
 		loss, accuracy := valid.mean(), valid.accuracy()
 		if finite(loss) {
-			s.Eval.Loss, s.Eval.Accuracy, s.Eval.Rewards = &loss, &accuracy, valid.rewards
+			s.Eval.Loss, s.Eval.Accuracy, s.Eval.Rewards, s.Eval.KL = &loss, &accuracy, valid.rewards, valid.kl
 			better = s.Best == nil || s.Best.ValidLoss == nil || loss < *s.Best.ValidLoss
 		} else {
 			j.emit(Event{Kind: "warning", Message: fmt.Sprintf("Step %d: the validation loss is not a finite number", s.Step)})
@@ -56,7 +57,7 @@ func (s *state) stat() EpochStat {
 func (j *job) evaluated(kind, title string) Event {
 	s := &j.state
 	e := j.event(kind, s.stat().TrainLoss, float64(s.Correct)/float64(max(1, s.Targets)))
-	e.ValidLoss, e.ValidAccuracy, e.ValidRewards = s.Eval.Loss, s.Eval.Accuracy, s.Eval.Rewards
+	e.ValidLoss, e.ValidAccuracy, e.ValidRewards, e.ValidKL = s.Eval.Loss, s.Eval.Accuracy, s.Eval.Rewards, s.Eval.KL
 	e.Message = fmt.Sprintf("%s: loss %.4f", title, e.Loss)
 	if e.ValidLoss != nil {
 		e.Message += fmt.Sprintf(", validation loss %.4f", *e.ValidLoss)

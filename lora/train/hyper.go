@@ -34,6 +34,11 @@ type Hyperparameters struct {
 	DesirableWeight   float64 `json:"desirable_weight,omitempty"`
 	UndesirableWeight float64 `json:"undesirable_weight,omitempty"`
 
+	// Temperature, DistillAlpha and TopK say how a teacher is learnt from (Request.TeacherPath).
+	Temperature  float64 `json:"distill_temperature,omitempty"` // softens both distributions
+	DistillAlpha float64 `json:"distill_alpha,omitempty"`       // share of the answers' own tokens in the loss; -1: none
+	TopK         int     `json:"distill_top_k,omitempty"`       // likeliest tokens of the teacher
+
 	LearningRate float64 `json:"learning_rate,omitempty"`
 	// LearningRateMultiplier scales the automatic rate; ignored when LearningRate is set.
 	LearningRateMultiplier float64 `json:"learning_rate_multiplier,omitempty"`

@@ -96,7 +96,7 @@ func (j *job) update(b *batch) error {
 	s.LossSum, s.Targets, s.Correct = s.LossSum+b.Sum, s.Targets+b.Tokens, s.Correct+b.Correct
 	j.clock.step(b.tokens)
 	e := j.event("step", loss, b.accuracy())
-	e.LearningRate, e.GradNorm, e.Rewards = rate, norm, b.rewards
+	e.LearningRate, e.GradNorm, e.Rewards, e.KL = rate, norm, b.rewards, b.kl
 	e.Message = fmt.Sprintf("Step %d/%d: loss %.4f", s.Step, j.total, loss)
 	j.emit(e)
 	return j.watch(loss, len(b.rows))

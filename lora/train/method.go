@@ -33,6 +33,9 @@ func (h Hyperparameters) validateMethod() error {
 		methods   []string
 	}{
 		{"beta", h.Beta, 1e-4, 2, []string{dpo, kto}},
+		{"distill_temperature", h.Temperature, 0.05, 100, []string{"", sft}},
+		{"distill_alpha", h.DistillAlpha, -1, 1, []string{"", sft}},
+		{"distill_top_k", float64(h.TopK), 1, 1 << 12, []string{"", sft}},
 		{"label_smoothing", h.LabelSmoothing, 0, 0.499, []string{dpo}},
 		{"desirable_weight", h.DesirableWeight, 1e-3, 1000, []string{kto}},
 		{"undesirable_weight", h.UndesirableWeight, 1e-3, 1000, []string{kto}},
@@ -42,7 +45,7 @@ func (h Hyperparameters) validateMethod() error {
 		case !(v.value >= v.low && v.value <= v.high): // NaN as well
 			return wrong(v.name, "is %g; it must be %g to %g, or left out to be chosen automatically", v.value, v.low, v.high)
 		case !slices.Contains(v.methods, h.Method):
-			return wrong(v.name, "is %g, which has a meaning only with the method %s", v.value, v.methods[0])
+			return wrong(v.name, "is %g, which has a meaning only with the method %s", v.value, cmp.Or(v.methods...))
 		}
 	}
 	return nil
@@ -103,6 +106,9 @@ func (r *resolver) method() {
 	if r.h.Method == "" {
 		r.h.Method = sft
 	}
+	if r.f.Taught {
+		r.teaching()
+	}
 	if !r.h.prefers() {
 		return
 	}
@@ -139,4 +145,27 @@ func (r *resolver) weights() {
 	}
 	r.chose("desirable_weight", r.h.DesirableWeight, "%s", why)
 	r.chose("undesirable_weight", r.h.UndesirableWeight, "%s", why)
+}
+
+// Defaults of learning from a teacher.
+const (
+	defaultTopK         = 32
+	defaultTemperature  = 1
+	defaultDistillAlpha = 0.5
+)
+
+// teaching chooses how a teacher is learnt from.
+func (r *resolver) teaching() {
+	if r.h.TopK == 0 {
+		r.h.TopK = defaultTopK
+		r.chose("distill_top_k", r.h.TopK, "a model's likeliest tokens hold nearly all of its probability; the rest counts as one more")
+	}
+	if r.h.Temperature == 0 {
+		r.h.Temperature = defaultTemperature
+		r.chose("distill_temperature", r.h.Temperature, "the teacher's probabilities as they are; more shows more of what it finds second best")
+	}
+	if r.h.DistillAlpha == 0 {
+		r.h.DistillAlpha = defaultDistillAlpha
+		r.chose("distill_alpha", r.h.DistillAlpha, "half from the answers, half from the teacher")
+	}
 }

@@ -27,6 +27,7 @@ type objective interface {
 type outcome struct {
 	model.Loss
 	rewards *Rewards // of preference learning
+	kl      *float64 // of learning from a teacher: mean divergence from it
 }
 
 func (o *outcome) add(l model.Loss) {
@@ -46,6 +47,9 @@ func newObjective(p *prepared, m trainable) objective {
 		return newPairs(p, m)
 	case p.h.Method == kto:
 		return newJudged(p, m)
+	}
+	if p.teacher != nil {
+		return newTaught(p, m)
 	}
 	return &supervised{m: m, rows: p.train, rowLen: p.rowLen, valid: data.Pack(p.valid, p.rowLen)}
 }

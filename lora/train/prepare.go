@@ -34,10 +34,12 @@ type prepared struct {
 	architecture string
 	facts        Facts
 	guessing     float64 // loss of a model to which all tokens are alike
+	vocab        int
 	h            Hyperparameters
 	train, valid []data.Row
 	rowLen       int // of packed rows, at most
 	init         *Adapter
+	teacher      *teaching // nil: none
 	identity     identity
 	notes        []Event // choices and warnings, to be told when the job begins
 }
@@ -63,6 +65,9 @@ func prepare(ctx context.Context, req Request) (*prepared, error) {
 		if err := p.continueFrom(req.InitPath); err != nil {
 			return nil, err
 		}
+	}
+	if err := p.withTeacher(req); err != nil {
+		return nil, err
 	}
 	v, err := llama.OpenVocab(req.BasePath)
 	if err != nil {
@@ -128,7 +133,7 @@ func (p *prepared) base(path string) error {
 	for i := range f.Tensors {
 		p.facts.Parameters += int64(f.Tensors[i].Elements())
 		if t := &f.Tensors[i]; t.Name == "token_embd.weight" && len(t.Dims) == 2 {
-			p.guessing = math.Log(float64(t.Dims[1]))
+			p.guessing, p.vocab = math.Log(float64(t.Dims[1])), int(t.Dims[1])
 		}
 	}
 	if p.facts.Targets, err = model.TargetsOf(f, nil); err != nil {
@@ -317,6 +322,9 @@ func (p *prepared) identify() {
 		for _, t := range p.init.Tensors {
 			_ = binary.Write(h, binary.LittleEndian, t.Data)
 		}
+	}
+	if p.teacher != nil {
+		_, _ = io.WriteString(h, p.teacher.fingerprint)
 	}
 	p.identity.Hyperparameters = hex.EncodeToString(h.Sum(nil))
 }

@@ -24,9 +24,9 @@ func rewardsOf(m *preference.Metrics) *Rewards {
 	return &Rewards{Chosen: chosen, Rejected: rejected, Margin: chosen - rejected, Accuracy: m.Accuracy()}
 }
 
-// judged is the outcome of a step that these metrics describe.
+// judgedOutcome is the outcome of a step that these metrics describe.
 func judgedOutcome(m *preference.Metrics) outcome {
-	return outcome{model.Loss{Sum: m.Loss, Tokens: m.Losses, Correct: m.Correct}, rewardsOf(m)}
+	return outcome{Loss: model.Loss{Sum: m.Loss, Tokens: m.Losses, Correct: m.Correct}, rewards: rewardsOf(m)}
 }
 
 // scorer says how likely answers are, to the model that learns and to its

@@ -19,6 +19,7 @@ type Facts struct {
 	Tokens                  int64    // of all training examples
 	BF16                    bool     // this machine multiplies BF16
 	Targets                 []string // matrices of the base that can have an adapter; nil: unknown
+	Taught                  bool     // there is a teacher
 	Desirable               int      // training examples whose answer is desirable, of judged ones
 }
 

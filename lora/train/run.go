@@ -24,6 +24,9 @@ type trainable interface {
 	// BackwardWeighted adds the gradient of a function of them.
 	LogProbs(b *model.Batch, base bool) ([]float64, error)
 	BackwardWeighted(b *model.Batch, weigh model.Weigh) (model.Loss, error)
+	// LossDistilled and BackwardDistilled learn from a teacher.
+	LossDistilled(b *model.Batch, s *model.Soft) (model.Distilled, error)
+	BackwardDistilled(b *model.Batch, s *model.Soft, alpha, scale float64) (model.Distilled, error)
 	// Draw chooses the noise of the calls of Backward that follow.
 	Draw(key uint64)
 	Close() error

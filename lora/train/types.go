@@ -39,6 +39,9 @@ type Request struct {
 	// Memory is the bytes that the job may take, the mapped model included; 0
 	// means those that are free when it starts.
 	Memory int64 `json:"memory,omitempty"`
+	// TeacherPath is a larger GGUF model with the same vocabulary whose likeliest
+	// tokens are learnt too; empty: none. The method is "supervised" then.
+	TeacherPath string `json:"teacher_path,omitempty"`
 	// CheckpointSteps is the number of optimiser steps between checkpoints; 0
 	// means 25. There is one at the end of each epoch as well.
 	CheckpointSteps int `json:"checkpoint_steps,omitempty"`
@@ -75,7 +78,11 @@ type Event struct {
 	// ValidLoss; Accuracy is theirs then.
 	Rewards      *Rewards `json:"rewards,omitempty"`
 	ValidRewards *Rewards `json:"valid_rewards,omitempty"`
-	Path         string   `json:"path,omitempty"`
+	// KL and ValidKL are set when a teacher is learnt from: the mean of
+	// KL(teacher‖student) over the trained tokens.
+	KL      *float64 `json:"kl,omitempty"`
+	ValidKL *float64 `json:"valid_kl,omitempty"`
+	Path    string   `json:"path,omitempty"`
 }
 
 // EpochStat is one point of the curves.

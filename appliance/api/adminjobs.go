@@ -3,6 +3,7 @@ package api
 import (
 	"io"
 	"net/http"
+	"path/filepath"
 	"strconv"
 	"time"
 
@@ -25,6 +26,11 @@ func (s *Server) adminTune(w http.ResponseWriter, r *http.Request) error {
 	req := jobs.CreateRequest{
 		Model: in.Model, Dataset: in.Dataset, Version: in.Version, Suffix: in.Suffix,
 		Hyper: in.Hyperparameters, Metadata: in.Metadata, From: in.From, InitPath: in.Init, DumpPath: in.DumpGradients,
+	}
+	if filepath.IsAbs(in.Teacher) {
+		req.TeacherPath = in.Teacher
+	} else {
+		req.Teacher = in.Teacher
 	}
 	if in.DumpGradients != "" && callOf(r.Context()).who != local {
 		return invalid("dump_gradients", "The file would hold tokens of examples, so only the command line on the appliance's machine can ask for it: cloister tune --dump-gradients FILE.")

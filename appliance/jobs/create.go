@@ -39,6 +39,10 @@ func (m *Manager) Create(_ context.Context, req CreateRequest) (store.Job, error
 		Model: origin.model, Base: origin.base, From: origin.adapter, InitPath: req.InitPath, DumpPath: req.DumpPath,
 		Suffix: req.Suffix, Metadata: req.Metadata, TrainingFile: req.TrainingFile, ValidationFile: req.ValidationFile,
 	}
+	if job.Teacher, err = m.teacher(req, origin.base); err != nil {
+		return store.Job{}, err
+	}
+	job.TeacherPath = req.TeacherPath
 	notes := req.Notes
 	if r := req.Hyper.LearningRateMultiplier; r > 0 && r <= maxMultiplierTypo && !m.config.LiteralMultiplier {
 		notes = append(notes, fmt.Sprintf("learning_rate_multiplier is %g, which looks like a learning rate: it scales the automatic rate, and so small a factor would train nothing. The automatic rate is used instead; set learning_rate to give a rate itself, or start the appliance with --literal-lr-multiplier.", r))

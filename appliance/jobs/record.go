@@ -34,7 +34,8 @@ type metrics struct {
 	Rejected      *float64 `json:"rewards/rejected,omitempty"`
 	Margin        *float64 `json:"rewards/margins,omitempty"`
 	Judged        *float64 `json:"rewards/accuracies,omitempty"`
-	KL            *float64 `json:"kl,omitempty"`
+	KL            *float64 `json:"kl,omitempty"` // also from a teacher
+	ValidKL       *float64 `json:"valid_kl,omitempty"`
 	ValidChosen   *float64 `json:"valid_rewards/chosen,omitempty"`
 	ValidRejected *float64 `json:"valid_rewards/rejected,omitempty"`
 	ValidMargin   *float64 `json:"valid_rewards/margins,omitempty"`
@@ -108,6 +109,7 @@ func stepMetrics(e train.Event) metrics {
 
 // judged adds what preference learning says; its accuracy is not one of tokens.
 func (d metrics) judged(e train.Event) metrics {
+	d.KL, d.ValidKL = finitePtr(e.KL), finitePtr(e.ValidKL)
 	if r := e.Rewards; r != nil {
 		d.TrainAccuracy, d.KL = nil, finitePtr(r.KL)
 		d.Chosen, d.Rejected, d.Margin, d.Judged = finite(r.Chosen), finite(r.Rejected), finite(r.Margin), finite(r.Accuracy)
@@ -142,7 +144,7 @@ func (r *recorder) validated(e train.Event) metrics {
 	// The validation is always over the whole set.
 	d.ValidLoss, d.FullValidLoss = finitePtr(e.ValidLoss), finitePtr(e.ValidLoss)
 	d.ValidAccuracy, d.FullValidAccuracy = finitePtr(e.ValidAccuracy), finitePtr(e.ValidAccuracy)
-	e.Rewards = nil
+	e.Rewards, e.KL = nil, d.KL
 	return d.judged(e)
 }
 

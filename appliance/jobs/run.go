@@ -214,6 +214,9 @@ func (m *Manager) request(job store.Job) (req train.Request, failed *store.JobEr
 		}
 		req.InitPath = m.models.Path(from.Path)
 	}
+	if req.TeacherPath, failed, err = m.teacherPath(job); failed != nil || err != nil {
+		return req, failed, err
+	}
 	if err := json.Unmarshal(job.Requested, &req.Hyperparameters); err != nil {
 		return req, nil, fmt.Errorf("hyper-parameters of %s: %w", job.ID, err)
 	}

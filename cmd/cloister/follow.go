@@ -73,6 +73,8 @@ type eventData struct {
 	Accuracy        *float64 `json:"train_mean_token_accuracy"`
 	ValidLoss       *float64 `json:"valid_loss"`
 	ValidAccuracy   *float64 `json:"valid_mean_token_accuracy"`
+	KL              *float64 `json:"kl"`
+	ValidKL         *float64 `json:"valid_kl"`
 	Margin          *float64 `json:"rewards/margins"`
 	Judged          *float64 `json:"rewards/accuracies"`
 	ValidMargin     *float64 `json:"valid_rewards/margins"`
@@ -126,6 +128,9 @@ func stepText(d eventData) string {
 	if d.Accuracy != nil {
 		parts = append(parts, fmt.Sprintf("accuracy %.0f %%", 100**d.Accuracy))
 	}
+	if d.KL != nil {
+		parts = append(parts, fmt.Sprintf("KL %.3f", *d.KL))
+	}
 	parts = append(parts, rewards("", d.Margin, d.Judged)...)
 	if d.TokensPerSecond > 0 {
 		parts = append(parts, fmt.Sprintf("%.0f tokens/s", d.TokensPerSecond))
@@ -148,6 +153,9 @@ func validation(d eventData) (parts []string) {
 	}
 	if d.ValidAccuracy != nil {
 		parts = append(parts, fmt.Sprintf("validation accuracy %.0f %%", 100**d.ValidAccuracy))
+	}
+	if d.ValidKL != nil {
+		parts = append(parts, fmt.Sprintf("validation KL %.3f", *d.ValidKL))
 	}
 	return append(parts, rewards("validation ", d.ValidMargin, d.ValidJudged)...)
 }

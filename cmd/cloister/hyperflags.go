@@ -1,10 +1,12 @@
 package main
 
 import (
+	"path/filepath"
 	"strings"
 
 	"github.com/urfave/cli/v2"
 
+	"cloister/appliance/admin"
 	"cloister/lora/train"
 )
 
@@ -55,6 +57,33 @@ func methodFlags() []cli.Flag {
 		&cli.Float64Flag{Name: "desirable-weight", Usage: "kto: desirable answers count `X` times", DefaultText: chosen},
 		&cli.Float64Flag{Name: "undesirable-weight", Usage: "kto: undesirable answers count `X` times", DefaultText: chosen},
 	}
+}
+
+// teacherFlags say from which larger model tune learns.
+func teacherFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "teacher", Usage: "learn from a larger base `MODEL` with the same tokens too: its name or a GGUF file", DefaultText: "none"},
+		&cli.Float64Flag{Name: "distill-temperature", Usage: "soften what the teacher finds likely by `X`", DefaultText: "1"},
+		&cli.Float64Flag{Name: "distill-alpha", Usage: "share `X` of the answers themselves in what is learnt, the rest is the teacher's; -1 for none", DefaultText: "0.5"},
+		&cli.IntFlag{Name: "top-k", Usage: "look at the `N` likeliest tokens of the teacher", DefaultText: "32"},
+	}
+}
+
+// learnFrom reads teacherFlags. The appliance may run in another folder, so a
+// path becomes absolute.
+func learnFrom(c *cli.Context, in *admin.TrainOn) (err error) {
+	h := &in.Hyperparameters
+	h.Temperature, h.DistillAlpha = c.Float64("distill-temperature"), c.Float64("distill-alpha")
+	if c.IsSet("distill-temperature") && !(h.Temperature > 0) {
+		return misused(c, "--distill-temperature is %g; it must be above 0", h.Temperature)
+	}
+	if h.TopK, err = positive(c, "top-k"); err != nil {
+		return err
+	}
+	if in.Teacher = c.String("teacher"); isModelFile(in.Teacher) {
+		in.Teacher, err = filepath.Abs(in.Teacher)
+	}
+	return err
 }
 
 // hyperparameters reads hyperFlags; 0 means "choose for me". What the values

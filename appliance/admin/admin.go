@@ -4,7 +4,7 @@
 // has what is not a record. Package api serves these routes and package client
 // calls them.
 //
-// Answers that take long are streams of JSON lines: JobLine and EvaluateLine.
+// Answers that take long are streams of JSON lines: JobLine, EvaluateLine and AnswerLine.
 // A line without any field is a sign of life.
 package admin
 
@@ -108,6 +108,18 @@ type EvaluateLine struct {
 	Total      int               `json:"total,omitempty"`
 	Evaluation *store.Evaluation `json:"evaluation,omitempty"`
 	Error      *openai.Error     `json:"error,omitempty"`
+}
+
+// AnswerDataset asks for a version with a model's answers: POST /admin/answers.
+type AnswerDataset = datasets.AnswerRequest
+
+// AnswerLine is one line of the answer to AnswerDataset: progress, and at last
+// the version. Error ends a stream that broke.
+type AnswerLine struct {
+	Done    int            `json:"done,omitempty"`
+	Total   int            `json:"total,omitempty"`
+	Version *store.Version `json:"version,omitempty"`
+	Error   *openai.Error  `json:"error,omitempty"`
 }
 
 // Deploy puts a model behind an alias: POST /admin/deploy. The gate may refuse

@@ -173,6 +173,29 @@ func (s *Server) adminEvaluate(w http.ResponseWriter, r *http.Request) error {
 	return out.send(admin.EvaluateLine{Evaluation: &result})
 }
 
+// adminAnswer serves POST /admin/answers: progress as JSON lines, and at last the version.
+func (s *Server) adminAnswer(w http.ResponseWriter, r *http.Request) error {
+	var in admin.AnswerDataset
+	if err := readJSON(w, r, &in); err != nil {
+		return err
+	}
+	for _, f := range []struct{ name, value string }{{"dataset", in.Dataset}, {"model", in.Model}, {"name", in.Name}} {
+		if f.value == "" {
+			return missing(f.name)
+		}
+	}
+	out := newLines(w)
+	defer out.end()
+	v, err := s.Answerer.Run(r.Context(), in, func(done, total int) {
+		_ = out.send(admin.AnswerLine{Done: done, Total: total}) // a client that has gone ends the context
+	})
+	if err != nil {
+		return out.fail(r.Context(), err)
+	}
+	s.audit(r, "dataset.answer", versionName(v), in.Model)
+	return out.send(admin.AnswerLine{Version: &v})
+}
+
 // adminEvaluations serves GET /admin/evaluations?model=….
 func (s *Server) adminEvaluations(w http.ResponseWriter, r *http.Request) error {
 	model := r.URL.Query().Get("model")

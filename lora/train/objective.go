@@ -54,6 +54,32 @@ func newObjective(p *prepared, m trainable) objective {
 	return &supervised{m: m, rows: p.train, rowLen: p.rowLen, valid: data.Pack(p.valid, p.rowLen)}
 }
 
+// pack puts the rows of a batch into the packed rows that the method computes.
+func (p *prepared) pack(rows []data.Row) []data.Packed {
+	if p.h.Method != dpo {
+		return data.Pack(rows, p.rowLen)
+	}
+	out := make([]data.Packed, len(rows))
+	for i := range rows {
+		out[i] = *packPair(&rows[i])
+	}
+	return out
+}
+
+// passes is what an epoch takes for one pass of Backward, a third of which is a
+// forward pass: the reference's, once, and KTO's two for the estimate of KL.
+func (p *prepared) passes() float64 {
+	const forward = 1.0 / 3
+	once := forward / float64(p.h.Epochs)
+	switch p.h.Method {
+	case dpo:
+		return 1 + once
+	case kto:
+		return 1 + 2*forward + once
+	}
+	return 1
+}
+
 // supervised learning makes the targets likelier: the mean of -ln p over all of
 // them, whatever example they belong to.
 type supervised struct {

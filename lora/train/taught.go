@@ -60,22 +60,12 @@ func newTaught(p *prepared, m trainable) *taught {
 }
 
 func (o *taught) begin(ctx context.Context, emit func(Event)) error {
-	targets := int64(0)
-	for _, rows := range [][]data.Row{o.p.train, o.p.valid} {
-		for i := range rows {
-			targets += int64(rows[i].Targets())
-		}
-	}
-	need := (&model.Soft{K: o.p.h.TopK}).Bytes(targets)
-	if free := availableMemory(); free > 0 && need > free/2 {
-		return fmt.Errorf("%w: what the teacher says about %d tokens takes %d MiB, %d MiB are free; a smaller distill_top_k or fewer examples need less", ErrMemory, targets, need>>20, free>>20)
-	}
 	teacher, err := model.Open(o.req.path, model.Config{Frozen: true, Threads: o.req.threads, Float32: o.p.h.Precision == float32s})
 	if err != nil {
 		return fmt.Errorf("the teacher: %w", err)
 	}
 	defer teacher.Close()
-	emit(Event{Kind: "info", Message: fmt.Sprintf("Asking the teacher about %d tokens", targets)})
+	emit(Event{Kind: "info", Message: fmt.Sprintf("Asking the teacher about %d tokens", o.p.targets())})
 	for _, rows := range [][]data.Row{o.p.train, o.p.valid} {
 		if err := o.ask(ctx, teacher, rows); err != nil {
 			return err
@@ -83,6 +73,20 @@ func (o *taught) begin(ctx context.Context, emit func(Event)) error {
 	}
 	return nil
 }
+
+// targets is the number of tokens that are learnt or validated with.
+func (p *prepared) targets() int64 {
+	n := int64(0)
+	for _, rows := range [][]data.Row{p.train, p.valid} {
+		for i := range rows {
+			n += int64(rows[i].Targets())
+		}
+	}
+	return n
+}
+
+// taughtBytes is what the teacher's answers take.
+func (p *prepared) taughtBytes() int64 { return (&model.Soft{K: p.h.TopK}).Bytes(p.targets()) }
 
 // ask fills in what the teacher says about rows, packed in one order, so that a
 // run which goes on after a kill gets the same roundings.

@@ -1,8 +1,11 @@
 package native_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"math"
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 
@@ -193,6 +196,49 @@ func TestCrossEntropyWeights(t *testing.T) {
 			for j := range 100 {
 				if want := at(x, i, j) * weights[i]; math.Abs(float64(at(y, i, j)-want)) > 1e-7 {
 					t.Fatalf("(%d,%d) is %g, want %g", i, j, at(y, i, j), want)
+				}
+			}
+		}
+	})
+}
+
+// Divergence and gradient are those of TRL, at every level (testdata/kl/make.py).
+func TestDistillAgainstTRL(t *testing.T) {
+	raw, err := os.ReadFile(filepath.Join("testdata", "kl", "kl.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var cases []struct {
+		K                          int
+		Temperature, Alpha         float32
+		Targets                    []int32
+		Teacher, Student, Gradient []float32
+		Loss, KL                   []float64
+	}
+	if err := json.Unmarshal(raw, &cases); err != nil {
+		t.Fatal(err)
+	}
+	levels(t, func(t *testing.T, level native.Level) {
+		for _, c := range cases {
+			f := newFixture(t)
+			cpu := f.cpu(1, level)
+			rows := len(c.Targets)
+			n := len(c.Teacher) / rows
+			teacher, student := f.arena.Mat(rows, n), f.arena.Mat(rows, n)
+			copy(teacher.Slice(), c.Teacher)
+			copy(student.Slice(), c.Student)
+			soft := newSoft(rows, c.K, c.Temperature, c.Alpha)
+			check(t, cpu.TopK(teacher, soft))
+			loss, kl := make([]float64, rows), make([]float64, rows)
+			check(t, cpu.Distill(student, c.Targets, soft, true, 1, loss, kl, make([]int32, rows)))
+			for i := range rows {
+				if math.Abs(kl[i]-c.KL[i]) > 1e-5*(1+c.KL[i]) || math.Abs(loss[i]-c.Loss[i]) > 1e-5*(1+c.Loss[i]) {
+					t.Errorf("k %d, row %d: divergence %g and loss %g, TRL says %g and %g", c.K, i, kl[i], loss[i], c.KL[i], c.Loss[i])
+				}
+			}
+			for i, v := range student.Slice() {
+				if want := float64(c.Gradient[i]); math.Abs(float64(v)-want) > 1e-5*(1+math.Abs(want)) {
+					t.Fatalf("k %d: gradient %d is %g, TRL says %g", c.K, i, v, want)
 				}
 			}
 		}

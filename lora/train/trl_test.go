@@ -1,9 +1,9 @@
 package train_test
 
 import (
-	"encoding/json"
 	"math"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -34,27 +34,40 @@ func (s trlSequence) row() data.Row {
 	return r
 }
 
-func readTRL(t *testing.T) map[string]trlRun {
+func readTRL(t *testing.T, dir string) map[string]trlRun {
 	t.Helper()
-	raw, err := os.ReadFile(filepath.Join("testdata", "trl", "trl.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	var out map[string]trlRun
-	if err := json.Unmarshal(raw, &out); err != nil {
-		t.Fatal(err)
+	readJSON(t, filepath.Join(dir, "trl.json"), &out)
+	return out
+}
+
+// trlDir holds what TRL computed: testdata/trl, or a new folder in which `make
+// oracle` has it computed anew; KEEP=1 renews testdata.
+func trlDir(t *testing.T) string {
+	t.Helper()
+	dir := filepath.Join("testdata", "trl")
+	python := os.Getenv(oraclePython)
+	if python == "" {
+		return dir
+	}
+	out := t.TempDir()
+	if os.Getenv(oracleKeep) != "" {
+		out = dir
+	}
+	if log, err := exec.Command(python, filepath.Join(dir, "make.py"), out).CombinedOutput(); err != nil {
+		t.Fatalf("make.py: %v\n%s", err, log)
 	}
 	return out
 }
 
 // openTRL opens the model of the fixtures, in float32, with its adapter.
-func openTRL(t *testing.T) *model.Model {
+func openTRL(t *testing.T, dir string) *model.Model {
 	t.Helper()
-	a, err := train.ReadAdapter(filepath.Join("testdata", "trl", "adapter.gguf"))
+	a, err := train.ReadAdapter(filepath.Join(dir, "adapter.gguf"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := model.Open(filepath.Join("testdata", "trl", "tiny.gguf"), model.Config{Rank: a.Rank, Alpha: float32(a.Alpha), Float32: true})
+	m, err := model.Open(filepath.Join(dir, "tiny.gguf"), model.Config{Rank: a.Rank, Alpha: float32(a.Alpha), Float32: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,10 +79,10 @@ func openTRL(t *testing.T) *model.Model {
 }
 
 // compareTRL compares loss, metrics and every gradient of a step over rows.
-func compareTRL(t *testing.T, want trlRun, h train.Hyperparameters, rows []data.Row) {
+func compareTRL(t *testing.T, dir string, want trlRun, h train.Hyperparameters, rows []data.Row) {
 	t.Helper()
 	for _, rowLen := range []int{16, 400} { // each answer alone, and all packed together
-		m := openTRL(t)
+		m := openTRL(t, dir)
 		loss, measured, rewards, err := train.Learn(m, h, rows, rowLen)
 		if err != nil {
 			t.Fatal(err)
@@ -113,8 +126,9 @@ func compareTRL(t *testing.T, want trlRun, h train.Hyperparameters, rows []data.
 }
 
 // DPO's loss, rewards and gradients are those of TRL's DPOTrainer.
-func TestDPOAgainstTRL(t *testing.T) {
-	want := readTRL(t)["dpo"]
+func TestOracleDPO(t *testing.T) {
+	dir := trlDir(t)
+	want := readTRL(t, dir)["dpo"]
 	var rows []data.Row
 	n := len(want.Sequences) / 2
 	for i := range n { // preferred answers first
@@ -122,12 +136,13 @@ func TestDPOAgainstTRL(t *testing.T) {
 		row.Rejected = &other
 		rows = append(rows, row)
 	}
-	compareTRL(t, want, train.Hyperparameters{Method: "dpo", Beta: want.Beta, MaxLength: 100}, rows)
+	compareTRL(t, dir, want, train.Hyperparameters{Method: "dpo", Beta: want.Beta, MaxLength: 100}, rows)
 }
 
 // KTO's loss, reference point, rewards and gradients are those of TRL's KTOTrainer.
-func TestKTOAgainstTRL(t *testing.T) {
-	want := readTRL(t)["kto"]
+func TestOracleKTO(t *testing.T) {
+	dir := trlDir(t)
+	want := readTRL(t, dir)["kto"]
 	var rows []data.Row
 	for i, s := range want.Sequences {
 		row := s.row()
@@ -140,6 +155,6 @@ func TestKTOAgainstTRL(t *testing.T) {
 			t.Errorf("example %d is mismatched with another answer", i)
 		}
 	}
-	compareTRL(t, want, train.Hyperparameters{Method: "kto", Beta: want.Beta, DesirableWeight: want.Desirable, UndesirableWeight: want.Undesirable,
+	compareTRL(t, dir, want, train.Hyperparameters{Method: "kto", Beta: want.Beta, DesirableWeight: want.Desirable, UndesirableWeight: want.Undesirable,
 		MaxLength: 100, BatchSize: len(rows)}, rows)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -203,8 +204,19 @@ func TestCrossEntropyWeights(t *testing.T) {
 }
 
 // Divergence and gradient are those of TRL, at every level (testdata/kl/make.py).
-func TestDistillAgainstTRL(t *testing.T) {
-	raw, err := os.ReadFile(filepath.Join("testdata", "kl", "kl.json"))
+func TestOracleDivergence(t *testing.T) {
+	dir := filepath.Join("testdata", "kl")
+	if python := os.Getenv("CLOISTER_ORACLE_PYTHON"); python != "" { // make oracle
+		out := t.TempDir()
+		if os.Getenv("CLOISTER_ORACLE_KEEP") != "" {
+			out = dir
+		}
+		if log, err := exec.Command(python, filepath.Join(dir, "make.py"), out).CombinedOutput(); err != nil {
+			t.Fatalf("make.py: %v\n%s", err, log)
+		}
+		dir = out
+	}
+	raw, err := os.ReadFile(filepath.Join(dir, "kl.json"))
 	if err != nil {
 		t.Fatal(err)
 	}

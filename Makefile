@@ -39,10 +39,10 @@ test: build lint ## everything: lint, all tests with the real model, race detect
 	$(native_env) CLOISTER_TEST_MODEL="$(MODEL)" $(GO) test -race -timeout 20m $(pure)
 
 .PHONY: oracle
-oracle: doctor-quiet ## gradients, loss curves, adapters and logits against PyTorch and PEFT, live; KEEP=1 renews the fixtures of make test
+oracle: doctor-quiet ## gradients, loss curves, adapters and logits against PyTorch, PEFT and TRL, live; KEEP=1 renews the fixtures of make test
 	@$(native_env) CLOISTER_TEST_MODEL="$(MODEL)" CLOISTER_ORACLE_KEEP="$(KEEP)" \
 		CLOISTER_ORACLE_PYTHON="$$(. third_party/pins.sh; third_party/venv.sh oracle $$ORACLE)" \
-		$(GO) test ./lora/train -v -count 1 -timeout 60m -run 'TestOracle|TestParity' | grep -vE "^=== "
+		$(GO) test ./lora/internal/native ./lora/train -v -count 1 -timeout 60m -run 'TestOracle|TestParity' | grep -vE "^=== "
 
 .PHONY: lint
 lint: ## gofmt, go vet, staticcheck

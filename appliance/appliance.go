@@ -18,6 +18,7 @@ import (
 	"sync"
 	"time"
 
+	"cloister/appliance/answer"
 	"cloister/appliance/api"
 	"cloister/appliance/datasets"
 	"cloister/appliance/engine"
@@ -95,6 +96,7 @@ func (a *Appliance) start() error {
 	server := api.New(api.Config{Version: c.Version, Home: c.Home, Listen: a.Addr(), Origins: c.Origins, Shutdown: a.Shutdown}, api.Services{
 		Recorder: ratings, Models: a.models, Datasets: data, Jobs: a.jobs,
 		Estimator: estimate.New(a.st, a.models, trainer.Estimate, estimate.Config{Home: c.Home, Threads: c.Threads}),
+		Answerer:  answer.New(a.models, data),
 		Evaluator: evaluate.New(a.st, a.models, mask), Releases: release.New(a.st, a.models), Feedback: ratings, Store: a.st,
 	}, c.Log)
 	a.serve(a.control, server.ControlHandler())

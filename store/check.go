@@ -298,8 +298,8 @@ func (c *check) version(v, before *storedVersion) error {
 		}
 		counts[x.Split]++
 		split, known := groups[x.Group]
-		if x.ID != exampleID(x.Messages) || !known || split != x.Split && !v.Explicit {
-			c.problem(fmt.Errorf("%s: example %s does not fit its id or its group: %w", name, x.ID, ErrCorrupt))
+		if x.ID != exampleID(x.Messages, x.Judgement) || x.Kind() != v.Kind || !known || split != x.Split && !v.Explicit {
+			c.problem(fmt.Errorf("%s: example %s does not fit its id, its group or its version: %w", name, x.ID, ErrCorrupt))
 		}
 		return nil
 	})

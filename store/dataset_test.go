@@ -337,3 +337,36 @@ func TestExamplesIterator(t *testing.T) {
 		break
 	}
 }
+
+// The examples of a version are all of one kind, and a judgement is part of an
+// example's identity.
+func TestKinds(t *testing.T) {
+	s := open(t)
+	yes, no := true, false
+	plain, pair := example(t, 1, "a", "Q", "A"), example(t, 2, "b", "Q", "B")
+	good, bad := example(t, 3, "c", "Q", "C"), example(t, 4, "c", "Q", "C")
+	pair.Rejected = masked(t, "Not this.")
+	good.Desirable, bad.Desirable = &yes, &no
+	for kind, list := range map[store.Kind][]store.NewExample{store.Answers: {plain}, store.Pairs: {pair}, store.Judged: {good, bad}} {
+		v, err := s.CreateVersion(t.Context(), store.NewVersion{Dataset: "d" + string(kind), Origin: "import", Examples: list})
+		if err != nil || v.Kind != kind {
+			t.Fatalf("kind %q, want %q (%v)", v.Kind, kind, err)
+		}
+		ids := map[string]bool{}
+		for e, err := range s.Examples(v.Dataset, 0, "") {
+			if err != nil || e.Kind() != kind {
+				t.Errorf("an example of kind %q, want %q (%v)", e.Kind(), kind, err)
+			}
+			ids[e.ID] = true
+		}
+		if len(ids) != len(list) {
+			t.Errorf("%d ids for %d examples", len(ids), len(list))
+		}
+	}
+	if _, err := s.CreateVersion(t.Context(), store.NewVersion{Dataset: "mixed", Origin: "import", Examples: []store.NewExample{plain, pair}}); !errors.Is(err, store.ErrInvalid) {
+		t.Errorf("a mixed version: %v", err)
+	}
+	if err := s.Check(t.Context()); err != nil {
+		t.Error(err)
+	}
+}

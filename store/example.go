@@ -5,6 +5,8 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"iter"
+
+	"cloister/store/pii"
 )
 
 // Example is a stored conversation; every text in it was masked.
@@ -13,7 +15,38 @@ type Example struct {
 	Row      int       `json:"row"`   // row or line of the original file, from 1; 0 when none
 	Group    string    `json:"group"` // hash of the normalised question; one group, one split
 	Split    Split     `json:"split"`
-	Messages []Message `json:"messages"`
+	Messages []Message `json:"messages"` // of a pair: with the preferred answer at the end
+	Judgement
+}
+
+// Judgement is what people think of an example's last answer.
+type Judgement struct {
+	// Rejected is the answer of a pair that is not preferred, in place of the
+	// last message; empty: the example is no pair.
+	Rejected string `json:"rejected,omitempty"`
+	// Desirable says whether the last answer is as it should be; nil: not judged.
+	Desirable *bool `json:"desirable,omitempty"`
+}
+
+// Kind of a version: what its examples are, all of one kind.
+type Kind string
+
+// Kinds.
+const (
+	Answers Kind = ""       // answers to learn
+	Pairs   Kind = "pairs"  // of answers, the first preferred
+	Judged  Kind = "judged" // single answers, desirable or not
+)
+
+// Kind of the example.
+func (j Judgement) Kind() Kind {
+	switch {
+	case j.Rejected != "":
+		return Pairs
+	case j.Desirable != nil:
+		return Judged
+	}
+	return Answers
 }
 
 // NewExample is a conversation to be stored. Only a masker makes its texts.
@@ -27,13 +60,26 @@ type NewExample struct {
 	// version of the dataset, or else by hash.
 	Split    Split
 	Messages []NewMessage
+	// Rejected and Desirable are as in Judgement.
+	Rejected  pii.Masked
+	Desirable *bool
+}
+
+// judgement is what was said about the example.
+func (n *NewExample) judgement() Judgement {
+	return Judgement{Rejected: n.Rejected.String(), Desirable: n.Desirable}
 }
 
 var examples = kind[Example]{noun: "example", at: exampleSpace}
 
-// exampleID is the SHA-256 of the messages in JSON, cut to 128 bits.
-func exampleID(messages []Message) string {
-	b, err := json.Marshal(messages)
+// exampleID is the SHA-256 of the messages in JSON, and of the judgement if
+// there is one, cut to 128 bits.
+func exampleID(messages []Message, j Judgement) string {
+	var content any = messages
+	if j.Kind() != Answers {
+		content = []any{messages, j}
+	}
+	b, err := json.Marshal(content)
 	if err != nil {
 		panic(err) // only for types that JSON does not know
 	}

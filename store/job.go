@@ -42,7 +42,11 @@ type Job struct {
 	From     string `json:"from,omitempty"`
 	InitPath string `json:"init_path,omitempty"`
 	DumpPath string `json:"dump_path,omitempty"`
-	Suffix   string `json:"suffix,omitempty"`
+	// Teacher and TeacherPath say from which larger model the job learns: a base
+	// model by name, or a file; at most one is set.
+	Teacher     string `json:"teacher,omitempty"`
+	TeacherPath string `json:"teacher_path,omitempty"`
+	Suffix      string `json:"suffix,omitempty"`
 	// Requested and Resolved are lora/train.Hyperparameters in JSON: as asked for, and as run.
 	Requested     json.RawMessage   `json:"requested,omitempty"`
 	Resolved      json.RawMessage   `json:"resolved,omitempty"`
@@ -79,6 +83,7 @@ var jobs = kind[Job]{
 func (j *Job) refs(l *links) {
 	strict := l.strict || !j.Status.Terminal() // what a job that has ended used may be gone
 	follow(l, strict, baseModels, j.Base)
+	follow(l, strict, baseModels, j.Teacher)
 	follow(l, strict, adapters, j.From)
 	follow(l, strict, files, j.TrainingFile)
 	follow(l, strict, files, j.ValidationFile)

@@ -76,8 +76,8 @@ func inRowOrder(list []NewExample) []NewExample {
 // arrange turns a new example into a stored one, with its split, and adds its
 // group to groups.
 func arrange(n NewExample, groups map[string]Split) Example {
-	e := Example{Row: n.Row, Split: n.Split, Messages: plain(n.Messages)}
-	e.ID = exampleID(e.Messages)
+	e := Example{Row: n.Row, Split: n.Split, Messages: plain(n.Messages), Judgement: n.judgement()}
+	e.ID = exampleID(e.Messages, e.Judgement)
 	e.Group = groupID(cmp.Or(n.Group, e.ID))
 	known, ok := groups[e.Group]
 	if e.Split == "" {

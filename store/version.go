@@ -16,6 +16,7 @@ type Version struct {
 	Origin  string        `json:"origin"`            // "import", "feedback", "openai-file"
 	FileID  string        `json:"file_id,omitempty"` // the sealed original
 	System  string        `json:"system,omitempty"`  // the system prompt that was added
+	Kind    Kind          `json:"kind,omitempty"`
 	Counts  map[Split]int `json:"counts"`
 	// Report is the cleaning and masking report, JSON, without texts of personal data.
 	Report    json.RawMessage `json:"report,omitempty"`
@@ -106,7 +107,7 @@ func (s *Store) CreateVersion(ctx context.Context, n NewVersion) (Version, error
 	defer s.versionsMu.Unlock()
 	v := storedVersion{Version: Version{
 		Dataset: n.Dataset, Parent: n.Parent, Origin: n.Origin, FileID: n.FileID, System: n.System,
-		Report: n.Report, Counts: map[Split]int{Train: 0, Valid: 0, Test: 0},
+		Report: n.Report, Kind: n.Examples[0].judgement().Kind(), Counts: map[Split]int{Train: 0, Valid: 0, Test: 0},
 	}, Set: NewID("set-")}
 	stamp(&v.CreatedAt)
 	err := s.stageSet(ctx, &v, n.Examples)
@@ -139,6 +140,9 @@ func validVersion(n *NewVersion) error {
 		}
 		if len(e.Messages) == 0 {
 			return invalid("version", "example %d has no messages", i)
+		}
+		if e.judgement().Kind() != n.Examples[0].judgement().Kind() {
+			return invalid("version", "example %d is not of the kind of the first: all are pairs, all are judged, or none is", i)
 		}
 	}
 	return nil

@@ -28,4 +28,4 @@ OPENAI_3=openai==3.54.0
 OPENAI_028=openai==0.28.1
 
 # What `make oracle` compares the trainer with.
-ORACLE="torch==2.15.0 transformers==5.24.0 peft==0.21.2 gguf==0.19.0 safetensors==0.8.0 numpy==2.4.6"
+ORACLE="torch==2.15.0 transformers==5.24.0 peft==0.21.2 trl==1.16.0 gguf==0.19.0 safetensors==0.8.0 numpy==2.4.6"

@@ -4,7 +4,7 @@
 // has what is not a record. Package api serves these routes and package client
 // calls them.
 //
-// Answers that take long are streams of JSON lines: JobLine and EvaluateLine.
+// Answers that take long are streams of JSON lines: JobLine, EvaluateLine and AnswerLine.
 // A line without any field is a sign of life.
 package admin
 
@@ -72,7 +72,7 @@ type Dataset struct {
 }
 
 // TrainOn names what is trained on, and how: the body of POST /admin/jobs and,
-// without Suffix, Metadata, From, Init and DumpGradients, a part of that of POST
+// without Suffix, Metadata, From, Init, Teacher and DumpGradients, a part of that of POST
 // /admin/estimate.
 type TrainOn struct {
 	Model string `json:"model"` // a base, or a tuned model to train on; may be empty with From
@@ -80,6 +80,9 @@ type TrainOn struct {
 	// path of an adapter file on the appliance's machine. At most one is set.
 	From string `json:"from,omitempty"`
 	Init string `json:"init,omitempty"`
+	// Teacher is a larger base model to learn from, by name, or the absolute path
+	// of one on the appliance's machine.
+	Teacher string `json:"teacher,omitempty"`
 	// DumpGradients is the absolute path of a file that the first step writes;
 	// it holds tokens of examples, so only the control socket may ask for it.
 	DumpGradients   string                `json:"dump_gradients,omitempty"`
@@ -105,6 +108,18 @@ type EvaluateLine struct {
 	Total      int               `json:"total,omitempty"`
 	Evaluation *store.Evaluation `json:"evaluation,omitempty"`
 	Error      *openai.Error     `json:"error,omitempty"`
+}
+
+// AnswerDataset asks for a version with a model's answers: POST /admin/answers.
+type AnswerDataset = datasets.AnswerRequest
+
+// AnswerLine is one line of the answer to AnswerDataset: progress, and at last
+// the version. Error ends a stream that broke.
+type AnswerLine struct {
+	Done    int            `json:"done,omitempty"`
+	Total   int            `json:"total,omitempty"`
+	Version *store.Version `json:"version,omitempty"`
+	Error   *openai.Error  `json:"error,omitempty"`
 }
 
 // Deploy puts a model behind an alias: POST /admin/deploy. The gate may refuse

@@ -139,7 +139,7 @@ func (s *Server) adminExport(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return out.fail(r.Context(), err)
 		}
-		if err := out.send(map[string]any{"messages": ex.Messages}); err != nil {
+		if err := out.send(exported(ex)); err != nil {
 			return err
 		}
 	}
@@ -147,6 +147,24 @@ func (s *Server) adminExport(w http.ResponseWriter, r *http.Request) error {
 		w.WriteHeader(http.StatusOK)
 	}
 	return nil
+}
+
+// exported is an example as a line of a file: in OpenAI's chat format, or in its
+// format of preferences, or with the label of a judged answer.
+func exported(ex store.Example) map[string]any {
+	last := len(ex.Messages) - 1
+	switch ex.Kind() {
+	case store.Pairs:
+		input := make([]store.Message, last)
+		for i, m := range ex.Messages[:last] {
+			input[i] = store.Message{Role: m.Role, Content: m.Content} // answers in the input are never learnt
+		}
+		return map[string]any{"input": map[string]any{"messages": input}, "preferred_output": ex.Messages[last:],
+			"non_preferred_output": []store.Message{{Role: "assistant", Content: ex.Rejected}}}
+	case store.Judged:
+		return map[string]any{"messages": ex.Messages, "label": *ex.Desirable}
+	}
+	return map[string]any{"messages": ex.Messages}
 }
 
 // adminImportDataset serves POST /admin/datasets.

@@ -3,6 +3,7 @@ package api
 import (
 	"io"
 	"net/http"
+	"path/filepath"
 	"strconv"
 	"time"
 
@@ -25,6 +26,11 @@ func (s *Server) adminTune(w http.ResponseWriter, r *http.Request) error {
 	req := jobs.CreateRequest{
 		Model: in.Model, Dataset: in.Dataset, Version: in.Version, Suffix: in.Suffix,
 		Hyper: in.Hyperparameters, Metadata: in.Metadata, From: in.From, InitPath: in.Init, DumpPath: in.DumpGradients,
+	}
+	if filepath.IsAbs(in.Teacher) {
+		req.TeacherPath = in.Teacher
+	} else {
+		req.Teacher = in.Teacher
 	}
 	if in.DumpGradients != "" && callOf(r.Context()).who != local {
 		return invalid("dump_gradients", "The file would hold tokens of examples, so only the command line on the appliance's machine can ask for it: cloister tune --dump-gradients FILE.")
@@ -165,6 +171,29 @@ func (s *Server) adminEvaluate(w http.ResponseWriter, r *http.Request) error {
 	}
 	s.audit(r, "evaluate", result.Model, result.ID)
 	return out.send(admin.EvaluateLine{Evaluation: &result})
+}
+
+// adminAnswer serves POST /admin/answers: progress as JSON lines, and at last the version.
+func (s *Server) adminAnswer(w http.ResponseWriter, r *http.Request) error {
+	var in admin.AnswerDataset
+	if err := readJSON(w, r, &in); err != nil {
+		return err
+	}
+	for _, f := range []struct{ name, value string }{{"dataset", in.Dataset}, {"model", in.Model}, {"name", in.Name}} {
+		if f.value == "" {
+			return missing(f.name)
+		}
+	}
+	out := newLines(w)
+	defer out.end()
+	v, err := s.Answerer.Run(r.Context(), in, func(done, total int) {
+		_ = out.send(admin.AnswerLine{Done: done, Total: total}) // a client that has gone ends the context
+	})
+	if err != nil {
+		return out.fail(r.Context(), err)
+	}
+	s.audit(r, "dataset.answer", versionName(v), in.Model)
+	return out.send(admin.AnswerLine{Version: &v})
 }
 
 // adminEvaluations serves GET /admin/evaluations?model=….

@@ -86,10 +86,12 @@ func parseJob(in *openai.JobRequest) (jobs.CreateRequest, error) {
 		out.Notes = append(out.Notes, "Integrations are ignored: the appliance has no connection to the outside. Its events and result file hold the metrics.")
 	}
 	hyper, path, err := chooseHyper(in)
-	if err != nil || hyper == nil {
-		return out, err
+	if err == nil && hyper != nil {
+		out.Hyper, err = parseHyper(hyper, path)
 	}
-	out.Hyper, err = parseHyper(hyper, path)
+	if in.Method != nil && in.Method.Type != "supervised" {
+		out.Hyper.Method = in.Method.Type
+	}
 	return out, err
 }
 
@@ -101,12 +103,16 @@ func chooseHyper(in *openai.JobRequest) (*openai.Hyperparameters, string, error)
 		case "":
 			return nil, "", missing("method.type")
 		case "supervised":
-		case "dpo", "reinforcement":
-			return nil, "", unsupported("method.type", "The method '%s' is not supported; use 'supervised'.", m.Type)
+		case "dpo":
+			if m.DPO != nil && m.DPO.Hyperparameters != nil {
+				return m.DPO.Hyperparameters, "method.dpo.hyperparameters.", nil
+			}
+		case "reinforcement":
+			return nil, "", unsupported("method.type", "The method '%s' is not supported; use 'supervised' or 'dpo'.", m.Type)
 		default:
-			return nil, "", invalid("method.type", "Invalid value for 'method.type': the supported value is 'supervised'.")
+			return nil, "", invalid("method.type", "Invalid value for 'method.type': supported values are 'supervised' and 'dpo'.")
 		}
-		if m.Supervised != nil && m.Supervised.Hyperparameters != nil {
+		if m.Type == "supervised" && m.Supervised != nil && m.Supervised.Hyperparameters != nil {
 			return m.Supervised.Hyperparameters, "method.supervised.hyperparameters.", nil
 		}
 	}
@@ -127,6 +133,7 @@ func parseHyper(h *openai.Hyperparameters, path string) (train.Hyperparameters, 
 		{"learning_rate", h.LearningRate.Set, h.LearningRate.Value},
 		{"rank", h.Rank.Set, float64(h.Rank.Value)},
 		{"alpha", h.Alpha.Set, h.Alpha.Value},
+		{"beta", h.Beta.Set, h.Beta.Value},
 	} {
 		if f.set && f.value <= 0 {
 			return train.Hyperparameters{}, invalid(path+f.name, "Invalid '%s': expected \"auto\" or a number above 0, but got %v instead.", path+f.name, f.value)
@@ -134,7 +141,7 @@ func parseHyper(h *openai.Hyperparameters, path string) (train.Hyperparameters, 
 	}
 	return train.Hyperparameters{
 		Epochs: h.NEpochs.Value, BatchSize: h.BatchSize.Value, LearningRateMultiplier: h.LearningRateMultiplier.Value,
-		LearningRate: h.LearningRate.Value, Rank: h.Rank.Value, Alpha: h.Alpha.Value,
+		LearningRate: h.LearningRate.Value, Rank: h.Rank.Value, Alpha: h.Alpha.Value, Beta: h.Beta.Value,
 	}, nil
 }
 

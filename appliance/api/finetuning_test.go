@@ -219,7 +219,7 @@ func TestJobRefuses(t *testing.T) {
 	var other openai.File
 	f.upload(t, "purpose", "assistants", "file", "x").ok(t, &other)
 	method := func(kind string, hyper map[string]any) map[string]any {
-		return map[string]any{"type": kind, "supervised": map[string]any{"hyperparameters": hyper}}
+		return map[string]any{"type": kind, kind: map[string]any{"hyperparameters": hyper}}
 	}
 	for _, c := range []struct {
 		name        string
@@ -244,7 +244,11 @@ func TestJobRefuses(t *testing.T) {
 		{"batch", "hyperparameters", map[string]any{"batch_size": 257}, "hyperparameters.batch_size", ""},
 		{"multiplier", "hyperparameters", map[string]any{"learning_rate_multiplier": -1}, "hyperparameters.learning_rate_multiplier", ""},
 		{"method epochs", "method", method("supervised", map[string]any{"n_epochs": 0}), "method.supervised.hyperparameters.n_epochs", ""},
-		{"dpo", "method", method("dpo", nil), "method.type", "unsupported_value"},
+		{"dpo beta", "method", method("dpo", map[string]any{"beta": 3}), "hyperparameters.beta", ""},
+		{"dpo beta 0", "method", method("dpo", map[string]any{"beta": 0}), "method.dpo.hyperparameters.beta", ""},
+		{"dpo beta type", "method", method("dpo", map[string]any{"beta": "high"}), "method.dpo.hyperparameters.beta", ""},
+		{"beta of supervised", "method", method("supervised", map[string]any{"beta": 0.1}), "hyperparameters.beta", ""},
+		{"another method", "method", method("magic", nil), "method.type", ""},
 		{"reinforcement", "method", method("reinforcement", nil), "method.type", "unsupported_value"},
 		{"no type", "method", map[string]any{}, "method.type", ""},
 	} {

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"testing"
 
+	answering "cloister/appliance/answer"
 	"cloister/appliance/api"
 	"cloister/appliance/appliancetest"
 	"cloister/appliance/client"
@@ -151,6 +152,7 @@ func (f *fixture) services() api.Services {
 	answers := feedback.New(f.store, mask)
 	return api.Services{
 		Recorder: answers, Models: registry, Datasets: data, Jobs: manager, Estimator: estimate.New(f.store, registry, calibrate, estimate.Config{Home: f.home}),
+		Answerer:  answering.New(registry, data),
 		Evaluator: evaluate.New(f.store, registry, mask), Releases: release.New(f.store, registry),
 		Feedback: answers, Store: f.store,
 	}

@@ -30,6 +30,7 @@ type Services struct {
 	Jobs      Jobs
 	Estimator Estimator
 	Evaluator Evaluator
+	Answerer  Answerer
 	Releases  Releases
 	Feedback  Feedback
 	Store     Store
@@ -132,6 +133,7 @@ func (s *Server) ownRoutes() []route {
 		{"GET /admin/datasets/{name}/versions/{version}/export", roleAdmin, s.adminExport},
 		{"GET /admin/datasets/{name}/versions/{version}/proposals", roleAdmin, s.adminProposals},
 
+		{"POST /admin/answers", roleAdmin, s.adminAnswer},
 		{"POST /admin/estimate", roleAdmin, s.adminEstimate},
 		{"POST /admin/jobs", roleAdmin, s.adminTune},
 		{"GET /admin/jobs", roleAdmin, s.adminJobs},

@@ -54,6 +54,11 @@ type Estimator interface {
 	Estimate(ctx context.Context, req estimate.Request) (estimate.Estimate, error)
 }
 
+// Answerer has a model answer a dataset: *answer.Service.
+type Answerer interface {
+	Run(ctx context.Context, req datasets.AnswerRequest, progress func(done, total int)) (store.Version, error)
+}
+
 // Evaluator compares models on held-out data: *evaluate.Service.
 type Evaluator interface {
 	Run(ctx context.Context, req evaluate.Request, file io.Reader, progress func(done, total int)) (store.Evaluation, error)

@@ -17,7 +17,7 @@ import (
 // wireJob writes a job in OpenAI's form. Strict clients refuse anything but
 // null as the error of a job that did not fail.
 func (s *Server) wireJob(j store.Job) (openai.Job, error) {
-	hyper, err := wireHyper(j)
+	hyper, method, err := wireHyper(j)
 	if err != nil {
 		return openai.Job{}, err
 	}
@@ -35,7 +35,7 @@ func (s *Server) wireJob(j store.Job) (openai.Job, error) {
 		Seed:            j.Seed,
 		Integrations:    []openai.Integration{},
 		Metadata:        j.Metadata,
-		Method:          openai.Method{Type: "supervised", Supervised: &openai.Supervised{Hyperparameters: &hyper}},
+		Method:          method,
 		Suffix:          optional(j.Suffix),
 	}
 	if j.TrainingFile == "" { // the job trains on a dataset, and clients want a text here
@@ -57,25 +57,31 @@ func (s *Server) wireJob(j store.Job) (openai.Job, error) {
 	return out, nil
 }
 
-// wireHyper shows what was asked for, and what was chosen once it is.
-func wireHyper(j store.Job) (openai.Hyperparameters, error) {
+// wireHyper shows what was asked for, and what was chosen once it is, by itself
+// and as the block of the job's method.
+func wireHyper(j store.Job) (openai.Hyperparameters, openai.Method, error) {
 	var asked, chosen train.Hyperparameters
 	for raw, to := range map[*json.RawMessage]*train.Hyperparameters{&j.Requested: &asked, &j.Resolved: &chosen} {
 		if len(*raw) == 0 {
 			continue
 		}
 		if err := json.Unmarshal(*raw, to); err != nil {
-			return openai.Hyperparameters{}, fmt.Errorf("the hyper-parameters of %s: %w", j.ID, err)
+			return openai.Hyperparameters{}, openai.Method{}, fmt.Errorf("the hyper-parameters of %s: %w", j.ID, err)
 		}
 	}
-	return openai.Hyperparameters{
+	hyper := openai.Hyperparameters{
 		BatchSize:              auto(chosen.BatchSize, asked.BatchSize),
 		LearningRateMultiplier: auto(chosen.LearningRateMultiplier, asked.LearningRateMultiplier),
 		NEpochs:                auto(chosen.Epochs, asked.Epochs),
 		LearningRate:           auto(chosen.LearningRate, asked.LearningRate),
 		Rank:                   auto(chosen.Rank, asked.Rank),
 		Alpha:                  auto(chosen.Alpha, asked.Alpha),
-	}, nil
+	}
+	if asked.Method == "dpo" || asked.Method == "kto" { // OpenAI has one name for learning preferences
+		hyper.Beta = auto(chosen.Beta, asked.Beta)
+		return hyper, openai.Method{Type: "dpo", DPO: &openai.DPO{Hyperparameters: &hyper}}, nil
+	}
+	return hyper, openai.Method{Type: "supervised", Supervised: &openai.Supervised{Hyperparameters: &hyper}}, nil
 }
 
 // auto is the first value that is not 0, or "auto".

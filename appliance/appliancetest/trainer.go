@@ -89,6 +89,10 @@ func (r *run) train(ctx context.Context) (train.Result, error) {
 			Kind: "step", Step: step, TotalSteps: total, Epoch: epoch, Epochs: r.epochs,
 			Loss: 3 / float64(step), Accuracy: 0.5, LearningRate: 1e-3, TokensPerSecond: 100,
 		}
+		if m := r.req.Hyperparameters.Method; m == "dpo" || m == "kto" {
+			kl := 0.5
+			e.Rewards = &train.Rewards{Chosen: 0.25, Rejected: -0.5, Margin: 0.75, Accuracy: 0.5, KL: &kl}
+		}
 		r.emit(e)
 		if step%r.per == 0 {
 			r.epoch(e, epoch)
@@ -109,7 +113,7 @@ func (r *run) epoch(e train.Event, epoch int) {
 	e.Kind = "epoch"
 	if len(r.req.Valid) > 0 {
 		loss, accuracy := r.loss(epoch), 0.4
-		e.ValidLoss, e.ValidAccuracy = &loss, &accuracy
+		e.ValidLoss, e.ValidAccuracy, e.ValidRewards = &loss, &accuracy, e.Rewards
 	}
 	r.emit(e)
 	r.emit(train.Event{Kind: "checkpoint", Step: e.Step, Path: filepath.Join(r.req.WorkDir, "checkpoint")})

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"cloister/appliance/fault"
 	"cloister/appliance/masking"
 	"cloister/store"
 	"cloister/store/pii"
@@ -17,6 +18,13 @@ import (
 type turn struct {
 	role, content string
 	weight        *int
+}
+
+// judgement is what is thought of an example's last answer, before masking;
+// see store.Judgement.
+type judgement struct {
+	rejected  string
+	desirable *bool
 }
 
 // builder masks examples one by one and gathers what the report says of them.
@@ -57,9 +65,12 @@ func (b *builder) setSystem(text string) error {
 }
 
 // add masks an example and takes it up.
-func (b *builder) add(row int, group string, split store.Split, turns []turn) error {
+func (b *builder) add(row int, group string, split store.Split, turns []turn, j judgement) error {
 	if b.system != "" && (len(turns) == 0 || turns[0].role != "system") {
 		turns = append([]turn{{role: "system", content: b.system}}, turns...)
+	}
+	if j.rejected != "" { // masked with the rest, so that a value has one token in both answers
+		turns = append(slices.Clip(turns), turn{role: "assistant", content: j.rejected})
 	}
 	texts := make([]string, len(turns))
 	for i, t := range turns {
@@ -69,11 +80,19 @@ func (b *builder) add(row int, group string, split store.Split, turns []turn) er
 	if err != nil {
 		return err
 	}
-	ex := store.NewExample{Row: row, Group: group, Split: split}
+	ex := store.NewExample{Row: row, Group: group, Split: split, Desirable: j.desirable}
 	identity := sha256.New()
 	for i, t := range turns {
+		if j.rejected != "" && i == len(turns)-1 {
+			ex.Rejected = masked[i]
+			fmt.Fprintf(identity, "rejected\x00%s\x00", masked[i])
+			break
+		}
 		ex.Messages = append(ex.Messages, store.NewMessage{Role: t.role, Content: masked[i], Weight: t.weight})
 		fmt.Fprintf(identity, "%s\x00%s\x00%v\x00", t.role, masked[i], t.weight == nil || *t.weight != 0)
+	}
+	if j.desirable != nil {
+		fmt.Fprintf(identity, "desirable\x00%v\x00", *j.desirable)
 	}
 	key := [sha256.Size]byte(identity.Sum(nil))
 	if b.unique && b.seen[key] {
@@ -87,12 +106,31 @@ func (b *builder) add(row int, group string, split store.Split, turns []turn) er
 
 // addStored takes up an example of an older version. Its texts are masked
 // already; they pass through the masker again, which leaves mask tokens alone.
-func (b *builder) addStored(row int, group string, split store.Split, messages []store.Message) error {
+func (b *builder) addStored(row int, group string, split store.Split, messages []store.Message, j store.Judgement) error {
 	turns := make([]turn, len(messages))
 	for i, m := range messages {
 		turns[i] = turn{m.Role, m.Content, m.Weight}
 	}
-	return b.add(row, group, split, turns)
+	return b.add(row, group, split, turns, judgement{j.Rejected, j.Desirable})
+}
+
+// kindNames say what an example of a kind is.
+var kindNames = map[store.Kind]string{
+	store.Answers: "has neither a non_preferred_output nor a label", store.Pairs: "is a preference pair", store.Judged: "has a label",
+}
+
+// oneKind refuses examples of several kinds.
+func (b *builder) oneKind() error {
+	kind := func(e *store.NewExample) store.Kind {
+		return store.Judgement{Rejected: e.Rejected.String(), Desirable: e.Desirable}.Kind()
+	}
+	for i := range b.examples {
+		if first, other := kind(&b.examples[0]), kind(&b.examples[i]); first != other {
+			return fault.New(fault.Invalid, "mixed_examples", "", "Row %d %s, and row %d %s; the examples of one dataset are all of one kind, so make two datasets of them.",
+				b.examples[0].Row, kindNames[first], b.examples[i].Row, kindNames[other])
+		}
+	}
+	return nil
 }
 
 // count notes the findings of one example.

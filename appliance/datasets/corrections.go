@@ -122,7 +122,7 @@ func (s *Service) merge(ctx context.Context, b *builder, v store.Version, correc
 		}
 		key := clean.Group(lastQuestion(ex.Messages))
 		places[key] = place{ex.Group, ex.Split}
-		messages := ex.Messages
+		messages, judged := ex.Messages, ex.Judgement
 		if c := byGroup[key]; c != nil && single(messages) {
 			messages = withAnswer(messages, c.feedback.Correction)
 			replaced[c.feedback.ID] = true
@@ -131,7 +131,7 @@ func (s *Service) merge(ctx context.Context, b *builder, v store.Version, correc
 				rep.HeldOut++
 			}
 		}
-		if err := b.addStored(ex.Row, ex.Group, ex.Split, messages); err != nil {
+		if err := b.addStored(ex.Row, ex.Group, ex.Split, messages, judged); err != nil {
 			return rep, err
 		}
 	}
@@ -147,7 +147,7 @@ func (s *Service) merge(ctx context.Context, b *builder, v store.Version, correc
 			rep.HeldOut++
 		}
 		rep.Added++
-		if err := b.addStored(0, at.group, at.split, withAnswer(c.messages, c.feedback.Correction)); err != nil {
+		if err := b.addStored(0, at.group, at.split, withAnswer(c.messages, c.feedback.Correction), store.Judgement{}); err != nil {
 			return rep, err
 		}
 	}

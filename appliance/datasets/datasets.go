@@ -79,7 +79,7 @@ func (s *Service) importFile(ctx context.Context, req ImportRequest, name, fileI
 		if err := ctx.Err(); err != nil {
 			return store.Version{}, err
 		}
-		if err := b.add(rec.Row, rec.Group, "", turns(rec)); err != nil {
+		if err := b.add(rec.Row, rec.Group, "", turns(rec), judgement{rec.Rejected, rec.Desirable}); err != nil {
 			return store.Version{}, err
 		}
 	}
@@ -146,7 +146,7 @@ func (s *Service) carry(ctx context.Context, b *builder, dataset string, version
 			return tooMany(fmt.Sprintf("%s@%d with the new file", dataset, version), "file")
 		}
 		// Row 0: the number belongs to another file.
-		if err := b.addStored(0, ex.Group, ex.Split, ex.Messages); err != nil {
+		if err := b.addStored(0, ex.Group, ex.Split, ex.Messages, ex.Judgement); err != nil {
 			return err
 		}
 	}
@@ -164,6 +164,9 @@ func (s *Service) latest(dataset string) (int, error) {
 
 // create stores what the builder gathered.
 func (s *Service) create(ctx context.Context, b *builder, v store.NewVersion, rep Report) (store.Version, error) {
+	if err := b.oneKind(); err != nil {
+		return store.Version{}, err
+	}
 	rep.Mask = b.report()
 	rep.Warnings = append(rep.Warnings, b.warnings()...)
 	raw, err := json.Marshal(rep)
@@ -237,7 +240,7 @@ func turns(rec ingest.Record) []turn {
 // dropped says why rows were dropped, in words.
 func dropped(rep clean.Report) string {
 	parts := []string{}
-	for _, reason := range []string{clean.Empty, clean.EmptyQuestion, clean.EmptyAnswer, clean.Duplicate, clean.NearDuplicate} {
+	for _, reason := range []string{clean.Empty, clean.EmptyQuestion, clean.EmptyAnswer, clean.EqualAnswers, clean.Duplicate, clean.NearDuplicate} {
 		if n := rep.Drops[reason]; n > 0 {
 			parts = append(parts, fmt.Sprintf("%s %d", reason, n))
 		}

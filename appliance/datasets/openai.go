@@ -69,13 +69,13 @@ func (s *Service) addFile(ctx context.Context, b *builder, id string, split stor
 	var all []numbered
 	var wrong wrongLines
 	err = eachLine(ctx, in, param, func(n int, line []byte) {
-		turns, complaint := parseChat(line)
+		turns, judged, complaint := parseLine(line)
 		if complaint != "" {
 			wrong.add(n, complaint)
 			return
 		}
 		if len(all) <= maxExamples { // one more tells that there are too many
-			all = append(all, numbered{n, turns})
+			all = append(all, numbered{n, turns, judged})
 		}
 	})
 	if err != nil {
@@ -98,7 +98,7 @@ func (s *Service) addFile(ctx context.Context, b *builder, id string, split stor
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := b.add(ex.line, clean.Group(asked(ex.turns)), split, ex.turns); err != nil {
+		if err := b.add(ex.line, clean.Group(asked(ex.turns)), split, ex.turns, ex.judged); err != nil {
 			return err
 		}
 	}
@@ -107,8 +107,9 @@ func (s *Service) addFile(ctx context.Context, b *builder, id string, split stor
 
 // numbered is an example with its line.
 type numbered struct {
-	line  int
-	turns []turn
+	line   int
+	turns  []turn
+	judged judgement
 }
 
 // asked joins the user's turns, as ingest.Record.Prompt does.
@@ -167,7 +168,6 @@ type chatLine struct {
 	Tools      json.RawMessage   `json:"tools"`
 	Functions  json.RawMessage   `json:"functions"`
 	Prompt     json.RawMessage   `json:"prompt"`
-	Preferred  json.RawMessage   `json:"preferred_output"`
 	Completion json.RawMessage   `json:"completion"`
 }
 
@@ -175,37 +175,43 @@ type chatLine struct {
 // continues "Line 3" and never holds a text of the example.
 func parseChat(line []byte) ([]turn, string) {
 	var c chatLine
-	if err := json.Unmarshal(line, &c); err != nil {
-		if _, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-			return nil, ": expected an object with a list of \"messages\""
-		}
-		return nil, " is not valid JSON"
+	if complaint := decodeLine(line, &c); complaint != "" {
+		return nil, complaint
 	}
 	switch {
 	case c.Messages == nil && given(c.Prompt) && given(c.Completion):
 		return nil, ": \"prompt\" and \"completion\" are the format of base models; write \"messages\" with the roles user and assistant"
-	case c.Messages == nil && given(c.Preferred):
-		return nil, ": preference data (DPO) is not supported; write \"messages\" with the roles user and assistant"
 	case len(c.Messages) == 0:
 		return nil, ": \"messages\" is missing or empty"
 	case given(c.Tools) || given(c.Functions):
 		return nil, ": training with tools is not supported"
 	}
-	turns := make([]turn, 0, len(c.Messages))
+	turns, complaint := parseMessages(c.Messages, "")
+	if complaint != "" {
+		return nil, complaint
+	}
 	trainable := false
-	for i, raw := range c.Messages {
-		t, complaint := parseMessage(raw)
-		if complaint != "" {
-			return nil, fmt.Sprintf(", message %d: %s", i+1, complaint)
-		}
+	for _, t := range turns {
 		trainable = trainable || t.role == "assistant" && (t.weight == nil || *t.weight == 1)
-		turns = append(turns, t)
 	}
 	switch {
 	case turns[len(turns)-1].role != "assistant":
 		return nil, ": the last message must be from the assistant"
 	case !trainable:
 		return nil, ": no assistant message with weight 1, so there is nothing to learn"
+	}
+	return turns, ""
+}
+
+// parseMessages reads messages; field, if it is not empty, names their list.
+func parseMessages(list []json.RawMessage, field string) ([]turn, string) {
+	turns := make([]turn, 0, len(list))
+	for i, raw := range list {
+		t, complaint := parseMessage(raw)
+		if complaint != "" {
+			return nil, fmt.Sprintf(", %smessage %d: %s", field, i+1, complaint)
+		}
+		turns = append(turns, t)
 	}
 	return turns, ""
 }

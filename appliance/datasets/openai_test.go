@@ -78,7 +78,7 @@ func TestFromFilesRefuses(t *testing.T) {
 		"messages a text": {`{"messages":"x"}`, "invalid_training_file", "Line 10: expected an object with a list"},
 		"no messages":     {`{"messages":[]}`, "invalid_training_file", "missing or empty"},
 		"prompt":          {`{"prompt":"x","completion":"y"}`, "invalid_training_file", "base models"},
-		"DPO":             {`{"input":{},"preferred_output":[1],"non_preferred_output":[1]}`, "invalid_training_file", "DPO"},
+		"DPO":             {`{"input":{},"preferred_output":[1],"non_preferred_output":[1]}`, "invalid_training_file", `"input" must be an object`},
 		"tools":           {strings.Replace(good, `]}`, `],"tools":[{"type":"function"}]}`, 1), "invalid_training_file", "tools"},
 		"a message":       {`{"messages":["x"]}`, "invalid_training_file", "Line 10, message 1: expected an object"},
 		"no role":         {`{"messages":[{"content":"x"}]}`, "invalid_training_file", `message 1: "role" is missing`},

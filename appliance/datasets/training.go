@@ -14,7 +14,7 @@ func TrainingExamples(st *store.Store, dataset string, version int, split store.
 		if err != nil {
 			return nil, err
 		}
-		e := train.Example{Row: ex.Row}
+		e := train.Example{Row: ex.Row, Rejected: ex.Rejected, Desirable: ex.Desirable}
 		for _, m := range ex.Messages {
 			e.Messages = append(e.Messages, chat.Message{Role: m.Role, Content: m.Content, Weight: m.Weight})
 		}

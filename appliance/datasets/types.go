@@ -36,6 +36,8 @@ type Report struct {
 	Mask  MaskReport    `json:"mask"`
 	// Feedback is set for versions that ApplyCorrections made.
 	Feedback *FeedbackReport `json:"feedback,omitempty"`
+	// Answered is set for versions that Answered made.
+	Answered *AnsweredReport `json:"answered,omitempty"`
 	// ValidationFile is set for versions that FromFiles made with one.
 	ValidationFile string   `json:"validation_file,omitempty"`
 	Warnings       []string `json:"warnings,omitempty"`

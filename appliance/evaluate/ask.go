@@ -3,7 +3,6 @@ package evaluate
 import (
 	"context"
 	"errors"
-	"sync"
 
 	"cloister/appliance/engine"
 	"cloister/appliance/models"
@@ -39,7 +38,7 @@ func (r *run) ask(ctx context.Context, m models.Resolved, of func(*eval.Item) si
 	if err != nil {
 		return err
 	}
-	return parallel(ctx, slots, len(r.cases), func(ctx context.Context, i int) error {
+	return engine.Each(ctx, slots, len(r.cases), func(ctx context.Context, i int) error {
 		c := &r.cases[i]
 		to := of(&c.item)
 		if err := r.answer(ctx, e, m.AdapterName(), c.messages, to); err != nil {
@@ -57,7 +56,7 @@ func (r *run) answer(ctx context.Context, e engine.Engine, adapter string, messa
 		Adapter: adapter, Messages: messages[:len(messages)-1],
 		MaxTokens: r.req.MaxTokens,
 	}
-	result, err := retry(ctx, func() (engine.ChatResult, error) { return e.Chat(ctx, req, nil) })
+	result, err := engine.Retry(ctx, func() (engine.ChatResult, error) { return e.Chat(ctx, req, nil) })
 	if r.tooLong(err) {
 		return nil
 	}
@@ -71,7 +70,7 @@ func (r *run) answer(ctx context.Context, e engine.Engine, adapter string, messa
 
 // score measures the loss of the last turn.
 func (r *run) score(ctx context.Context, e engine.Engine, adapter string, messages []chat.Message, to *eval.Loss) error {
-	s, err := retry(ctx, func() (engine.Score, error) { return e.Score(ctx, adapter, messages) })
+	s, err := engine.Retry(ctx, func() (engine.Score, error) { return e.Score(ctx, adapter, messages) })
 	if r.tooLong(err) {
 		return nil
 	}
@@ -89,43 +88,4 @@ func (r *run) tooLong(err error) bool {
 	}
 	r.skipped.Add(1)
 	return true
-}
-
-// retry repeats a request whose worker died; the engine has a new one then.
-func retry[T any](ctx context.Context, f func() (T, error)) (T, error) {
-	for n := 1; ; n++ {
-		v, err := f()
-		if !errors.Is(err, engine.ErrWorkerDied) || n == tries || ctx.Err() != nil {
-			return v, err
-		}
-	}
-}
-
-// parallel calls f for 0 to n-1, several at a time, and returns the first
-// error after all calls have ended.
-func parallel(ctx context.Context, workers, n int, f func(ctx context.Context, i int) error) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	next := make(chan int)
-	var wg sync.WaitGroup
-	for range min(workers, n) {
-		wg.Go(func() {
-			for i := range next {
-				if err := f(ctx, i); err != nil {
-					cancel(err)
-				}
-			}
-		})
-	}
-feed:
-	for i := range n {
-		select {
-		case next <- i:
-		case <-ctx.Done():
-			break feed
-		}
-	}
-	close(next)
-	wg.Wait()
-	return context.Cause(ctx)
 }

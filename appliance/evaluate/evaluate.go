@@ -29,7 +29,6 @@ const (
 	defaultMaxTokens = 256
 	trainSample      = 64  // training examples whose loss gives the train-test gap
 	maxSamples       = 500 // examples that a report shows with their answers
-	tries            = 3   // for a request whose worker dies
 )
 
 // Models leads names to engines; *models.Registry is one.
@@ -233,7 +232,7 @@ func (r *run) trainLoss(ctx context.Context, report *eval.Report) error {
 		return err
 	}
 	losses := make([]eval.Loss, len(r.sample))
-	err = parallel(ctx, slots, len(r.sample), func(ctx context.Context, i int) error {
+	err = engine.Each(ctx, slots, len(r.sample), func(ctx context.Context, i int) error {
 		defer r.tick(1)
 		return r.score(ctx, e, r.model.AdapterName(), r.sample[i].messages, &losses[i])
 	})

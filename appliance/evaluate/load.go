@@ -86,7 +86,12 @@ func (r *run) split(dataset string, version int, split store.Split, limit int) (
 
 // fromStored makes a case of a stored conversation: what is expected is its
 // last assistant turn.
+//
+// One that was judged undesirable is nothing to expect.
 func fromStored(ex store.Example) (example, bool) {
+	if ex.Desirable != nil && !*ex.Desirable {
+		return example{}, false
+	}
 	end := len(ex.Messages)
 	for end > 0 && ex.Messages[end-1].Role != "assistant" {
 		end--

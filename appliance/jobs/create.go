@@ -39,6 +39,10 @@ func (m *Manager) Create(_ context.Context, req CreateRequest) (store.Job, error
 		Model: origin.model, Base: origin.base, From: origin.adapter, InitPath: req.InitPath, DumpPath: req.DumpPath,
 		Suffix: req.Suffix, Metadata: req.Metadata, TrainingFile: req.TrainingFile, ValidationFile: req.ValidationFile,
 	}
+	if job.Teacher, err = m.teacher(req, origin.base); err != nil {
+		return store.Job{}, err
+	}
+	job.TeacherPath = req.TeacherPath
 	notes := req.Notes
 	if r := req.Hyper.LearningRateMultiplier; r > 0 && r <= maxMultiplierTypo && !m.config.LiteralMultiplier {
 		notes = append(notes, fmt.Sprintf("learning_rate_multiplier is %g, which looks like a learning rate: it scales the automatic rate, and so small a factor would train nothing. The automatic rate is used instead; set learning_rate to give a rate itself, or start the appliance with --literal-lr-multiplier.", r))
@@ -92,7 +96,23 @@ func (m *Manager) fromDataset(job *store.Job, req CreateRequest) error {
 	if v.Counts[store.Train] == 0 {
 		return fault.New(fault.Invalid, "invalid_n_examples", "dataset", "%s@%d has no training examples.", v.Dataset, v.Number)
 	}
+	if err := suits(req.Hyper.Method, v, "dataset"); err != nil {
+		return err
+	}
 	job.Dataset, job.Version = v.Dataset, v.Number
+	return nil
+}
+
+// suits says whether a method can learn from a version's kind of examples.
+// Supervised training takes every kind, and learns the answers that are
+// preferred or desirable.
+func suits(method string, v store.Version, param string) error {
+	switch {
+	case method == "dpo" && v.Kind != store.Pairs:
+		return fault.New(fault.Invalid, "invalid_file_format", param, "The method dpo learns from preference pairs, and %s@%d has none: each line needs input, preferred_output and non_preferred_output.", v.Dataset, v.Number)
+	case method == "kto" && v.Kind == store.Answers:
+		return fault.New(fault.Invalid, "invalid_file_format", param, "The method kto learns from judged answers, and %s@%d has none: each line needs messages and a label (true or false), or is a preference pair.", v.Dataset, v.Number)
+	}
 	return nil
 }
 

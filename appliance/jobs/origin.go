@@ -48,7 +48,7 @@ func (m *Manager) origin(req CreateRequest) (origin, error) {
 
 // checkFiles refuses files that cannot be what they are named for.
 func checkFiles(req CreateRequest, o origin) error {
-	for param, path := range map[string]string{"init": req.InitPath, "dump_gradients": req.DumpPath} {
+	for param, path := range map[string]string{"init": req.InitPath, "dump_gradients": req.DumpPath, "teacher": req.TeacherPath} {
 		if path != "" && !filepath.IsAbs(path) {
 			return fault.New(fault.Invalid, "", param, "The path %q is not absolute.", path)
 		}

@@ -28,7 +28,19 @@ type metrics struct {
 	LearningRate    *float64 `json:"learning_rate,omitempty"`
 	GradNorm        *float64 `json:"grad_norm,omitempty"`
 	TokensPerSecond *float64 `json:"tokens_per_second,omitempty"`
-	SecondsLeft     *float64 `json:"seconds_left,omitempty"`
+
+	// Of preference learning, by TRL's names; valid ones are over the whole set.
+	Chosen        *float64 `json:"rewards/chosen,omitempty"`
+	Rejected      *float64 `json:"rewards/rejected,omitempty"`
+	Margin        *float64 `json:"rewards/margins,omitempty"`
+	Judged        *float64 `json:"rewards/accuracies,omitempty"`
+	KL            *float64 `json:"kl,omitempty"` // also from a teacher
+	ValidKL       *float64 `json:"valid_kl,omitempty"`
+	ValidChosen   *float64 `json:"valid_rewards/chosen,omitempty"`
+	ValidRejected *float64 `json:"valid_rewards/rejected,omitempty"`
+	ValidMargin   *float64 `json:"valid_rewards/margins,omitempty"`
+	ValidJudged   *float64 `json:"valid_rewards/accuracies,omitempty"`
+	SecondsLeft   *float64 `json:"seconds_left,omitempty"`
 }
 
 // finite returns nil for what JSON cannot hold.
@@ -92,7 +104,21 @@ func stepMetrics(e train.Event) metrics {
 		TrainLoss: finite(e.Loss), TrainAccuracy: finite(e.Accuracy),
 		LearningRate: finite(e.LearningRate), GradNorm: finite(e.GradNorm),
 		TokensPerSecond: finite(e.TokensPerSecond), SecondsLeft: finite(e.SecondsLeft),
+	}.judged(e)
+}
+
+// judged adds what preference learning says; its accuracy is not one of tokens.
+func (d metrics) judged(e train.Event) metrics {
+	d.KL, d.ValidKL = finitePtr(e.KL), finitePtr(e.ValidKL)
+	if r := e.Rewards; r != nil {
+		d.TrainAccuracy, d.KL = nil, finitePtr(r.KL)
+		d.Chosen, d.Rejected, d.Margin, d.Judged = finite(r.Chosen), finite(r.Rejected), finite(r.Margin), finite(r.Accuracy)
 	}
+	if r := e.ValidRewards; r != nil {
+		d.ValidAccuracy, d.FullValidAccuracy = nil, nil
+		d.ValidChosen, d.ValidRejected, d.ValidMargin, d.ValidJudged = finite(r.Chosen), finite(r.Rejected), finite(r.Margin), finite(r.Accuracy)
+	}
+	return d
 }
 
 // epoch records the end of an epoch: a metrics event of its last step when
@@ -111,12 +137,15 @@ func (r *recorder) validated(e train.Event) metrics {
 	d.EpochTrainLoss, d.TrainLoss, d.TrainAccuracy = d.TrainLoss, nil, nil
 	d.LearningRate, d.GradNorm = nil, nil // the step's event has them
 	if r.last.Step == e.Step {
-		d.TrainLoss, d.TrainAccuracy = finite(r.last.Loss), finite(r.last.Accuracy)
+		last := stepMetrics(r.last)
+		d.TrainLoss, d.TrainAccuracy, d.KL = last.TrainLoss, last.TrainAccuracy, last.KL
+		d.Chosen, d.Rejected, d.Margin, d.Judged = last.Chosen, last.Rejected, last.Margin, last.Judged
 	}
 	// The validation is always over the whole set.
 	d.ValidLoss, d.FullValidLoss = finitePtr(e.ValidLoss), finitePtr(e.ValidLoss)
 	d.ValidAccuracy, d.FullValidAccuracy = finitePtr(e.ValidAccuracy), finitePtr(e.ValidAccuracy)
-	return d
+	e.Rewards, e.KL = nil, d.KL
+	return d.judged(e)
 }
 
 // metrics appends a metrics event with OpenAI's wording.

@@ -25,6 +25,13 @@ func (m *Manager) validate(job store.Job, _ int) error {
 		m.event(job.ID, info, "Validating validation file: "+job.ValidationFile, nil)
 	}
 	version, err := m.data.FromFiles(m.ctx, job.TrainingFile, job.ValidationFile)
+	if err == nil {
+		var asked train.Hyperparameters
+		if err := json.Unmarshal(job.Requested, &asked); err != nil {
+			return fmt.Errorf("hyper-parameters of %s: %w", job.ID, err)
+		}
+		err = suits(asked.Method, version, "training_file")
+	}
 	switch {
 	case m.ctx.Err() != nil:
 		return nil // the next start validates again
@@ -206,6 +213,9 @@ func (m *Manager) request(job store.Job) (req train.Request, failed *store.JobEr
 			return req, nil, err
 		}
 		req.InitPath = m.models.Path(from.Path)
+	}
+	if req.TeacherPath, failed, err = m.teacherPath(job); failed != nil || err != nil {
+		return req, failed, err
 	}
 	if err := json.Unmarshal(job.Requested, &req.Hyperparameters); err != nil {
 		return req, nil, fmt.Errorf("hyper-parameters of %s: %w", job.ID, err)

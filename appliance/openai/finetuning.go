@@ -30,8 +30,8 @@ func (a *Auto[T]) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// Hyperparameters are those that OpenAI has for supervised fine-tuning, and
-// three that it has not, for clients that send them as extra fields.
+// Hyperparameters are those that OpenAI has for supervised fine-tuning and for
+// DPO, and three that it has not, for clients that send them as extra fields.
 type Hyperparameters struct {
 	BatchSize              Auto[int]     `json:"batch_size"`
 	LearningRateMultiplier Auto[float64] `json:"learning_rate_multiplier"`
@@ -40,6 +40,7 @@ type Hyperparameters struct {
 	LearningRate Auto[float64] `json:"learning_rate,omitzero"` // the rate itself; the multiplier is then ignored
 	Rank         Auto[int]     `json:"rank,omitzero"`          // of the LoRA adapter
 	Alpha        Auto[float64] `json:"alpha,omitzero"`         // the adapter's scale is alpha/rank
+	Beta         Auto[float64] `json:"beta,omitzero"`          // of the method "dpo"
 }
 
 // UnmarshalJSON decodes the object. Its error is a *FieldError whose path
@@ -59,6 +60,7 @@ func (h *Hyperparameters) UnmarshalJSON(data []byte) error {
 		{"learning_rate", &h.LearningRate},
 		{"rank", &h.Rank},
 		{"alpha", &h.Alpha},
+		{"beta", &h.Beta},
 	} {
 		value, ok := raw[f.name]
 		if !ok {
@@ -77,6 +79,7 @@ func (h *Hyperparameters) UnmarshalJSON(data []byte) error {
 type Method struct {
 	Type       string      `json:"type"` // "supervised", "dpo" or "reinforcement"
 	Supervised *Supervised `json:"supervised,omitempty"`
+	DPO        *DPO        `json:"dpo,omitempty"`
 }
 
 // Supervised is the block of the method "supervised".
@@ -86,17 +89,59 @@ type Supervised struct {
 
 // UnmarshalJSON decodes the block and puts its path before errors.
 func (s *Supervised) UnmarshalJSON(data []byte) error {
+	var err error
+	s.Hyperparameters, err = block(data)
+	return under(err, "method.supervised")
+}
+
+// DPO is the block of the method "dpo".
+type DPO struct {
+	Hyperparameters *Hyperparameters `json:"hyperparameters,omitempty"`
+}
+
+// block reads the hyper-parameters of a method's block; nil if it has none.
+func block(data []byte) (*Hyperparameters, error) {
 	var raw struct {
 		Hyperparameters json.RawMessage `json:"hyperparameters"`
 	}
 	if err := json.Unmarshal(data, &raw); err != nil {
-		return under(err, "method.supervised")
+		return nil, err
 	}
 	if raw.Hyperparameters == nil || isNull(raw.Hyperparameters) {
-		return nil
+		return nil, nil
 	}
-	s.Hyperparameters = new(Hyperparameters)
-	return under(s.Hyperparameters.UnmarshalJSON(raw.Hyperparameters), "method.supervised")
+	h := new(Hyperparameters)
+	return h, h.UnmarshalJSON(raw.Hyperparameters)
+}
+
+// UnmarshalJSON decodes the blocks and puts their paths before errors.
+func (m *Method) UnmarshalJSON(data []byte) error {
+	var raw struct {
+		Type       json.RawMessage `json:"type"`
+		Supervised json.RawMessage `json:"supervised"`
+		DPO        json.RawMessage `json:"dpo"`
+	}
+	if err := json.Unmarshal(data, &raw); err != nil {
+		return under(err, "method")
+	}
+	*m = Method{}
+	if len(raw.Type) > 0 && json.Unmarshal(raw.Type, &m.Type) != nil {
+		return &FieldError{Param: "method.type", Message: "Invalid type for 'method.type': expected a string, but got " + kind(raw.Type) + " instead."}
+	}
+	if len(raw.Supervised) > 0 && !isNull(raw.Supervised) {
+		m.Supervised = new(Supervised)
+		if err := m.Supervised.UnmarshalJSON(raw.Supervised); err != nil {
+			return err
+		}
+	}
+	if len(raw.DPO) > 0 && !isNull(raw.DPO) {
+		h, err := block(raw.DPO)
+		if err != nil {
+			return under(err, "method.dpo")
+		}
+		m.DPO = &DPO{h}
+	}
+	return nil
 }
 
 // JobRequest is the body of POST /v1/fine_tuning/jobs.

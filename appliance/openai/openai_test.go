@@ -89,7 +89,14 @@ func TestJobRequestForms(t *testing.T) {
 	if got := r.Method.Supervised.Hyperparameters.NEpochs; got != (Auto[int]{true, 7}) {
 		t.Errorf("method.supervised n_epochs: %+v", got)
 	}
+	if d := r.Method.DPO; d == nil || d.Hyperparameters == nil || d.Hyperparameters.Beta.Set {
+		t.Errorf("method.dpo: %+v", d)
+	}
 	for _, c := range []struct{ body, param string }{
+		{`{"method":5}`, "method"},
+		{`{"method":{"type":5}}`, "method.type"},
+		{`{"method":{"type":"dpo","dpo":{"hyperparameters":{"beta":"x"}}}}`, "method.dpo.hyperparameters.beta"},
+		{`{"method":{"type":"dpo","dpo":"x"}}`, "method.dpo"},
 		{`{"hyperparameters":{"n_epochs":"ten"}}`, "hyperparameters.n_epochs"},
 		{`{"hyperparameters":{"n_epochs":1.5}}`, "hyperparameters.n_epochs"},
 		{`{"hyperparameters":"auto"}`, "hyperparameters"},

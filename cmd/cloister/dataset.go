@@ -18,7 +18,7 @@ import (
 func datasetCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "dataset",
-		Usage: "datasets: import, list, show, report, export, rm",
+		Usage: "datasets: import, list, show, report, export, answer, rm",
 		Description: `A dataset is a series of frozen versions, each with its examples cleaned, masked
 and split into train, valid and test. Near-duplicate questions stay in the same
 split, and old test questions stay in the test split when data is added.`,
@@ -46,7 +46,8 @@ Examples:
 			},
 			{
 				Name: "export", Usage: "write the masked examples as chat JSONL", UsageText: "cloister dataset export NAME[@VERSION] [--split SPLIT] [--output FILE]",
-				Description: `Each line is {"messages": […]}, the form that OpenAI's fine-tuning takes too.
+				Description: `Each line is {"messages": […]}, or a preference pair, in the forms that OpenAI's
+fine-tuning takes too. Judged answers have a "label" beside their messages.
 
 Examples:
   cloister dataset export clinic --split test > test.jsonl
@@ -57,6 +58,7 @@ Examples:
 				},
 				Action: datasetExport,
 			},
+			datasetAnswerCommand(),
 			{
 				Name: "rm", Usage: "remove a dataset with all its versions", UsageText: "cloister dataset rm NAME",
 				Description: "A dataset that a job or an evaluation refers to is not removed.\n\nExamples:\n  cloister dataset rm clinic",
@@ -72,7 +74,9 @@ func datasetImportCommand() *cli.Command {
 		UsageText: "cloister dataset import FILE --name NAME [--question COLUMN --answer COLUMN] [--allow FILE]",
 		Description: `Reads CSV, XLSX, JSON or JSONL, in UTF-8 or CP949, and prints what was cleaned and
 masked. Columns with common names (question, answer, …) are found; others are
-named with --question and --answer. JSONL may also hold {"messages": […]}.
+named with --question and --answer. JSONL may also hold {"messages": […]},
+with a "label" (true or false) if the answer was judged, or preference pairs in
+OpenAI's form: {"input": …, "preferred_output": …, "non_preferred_output": …}.
 
 What is your own (your staff, your front desk's number) must stay unmasked, or
 the model will answer <PERSON_3>: put it into a file, one value a line, and name

@@ -73,6 +73,12 @@ type eventData struct {
 	Accuracy        *float64 `json:"train_mean_token_accuracy"`
 	ValidLoss       *float64 `json:"valid_loss"`
 	ValidAccuracy   *float64 `json:"valid_mean_token_accuracy"`
+	KL              *float64 `json:"kl"`
+	ValidKL         *float64 `json:"valid_kl"`
+	Margin          *float64 `json:"rewards/margins"`
+	Judged          *float64 `json:"rewards/accuracies"`
+	ValidMargin     *float64 `json:"valid_rewards/margins"`
+	ValidJudged     *float64 `json:"valid_rewards/accuracies"`
 	TokensPerSecond float64  `json:"tokens_per_second"`
 	SecondsLeft     float64  `json:"seconds_left"`
 }
@@ -122,6 +128,10 @@ func stepText(d eventData) string {
 	if d.Accuracy != nil {
 		parts = append(parts, fmt.Sprintf("accuracy %.0f %%", 100**d.Accuracy))
 	}
+	if d.KL != nil {
+		parts = append(parts, fmt.Sprintf("KL %.3f", *d.KL))
+	}
+	parts = append(parts, rewards("", d.Margin, d.Judged)...)
 	if d.TokensPerSecond > 0 {
 		parts = append(parts, fmt.Sprintf("%.0f tokens/s", d.TokensPerSecond))
 	}
@@ -143,6 +153,17 @@ func validation(d eventData) (parts []string) {
 	}
 	if d.ValidAccuracy != nil {
 		parts = append(parts, fmt.Sprintf("validation accuracy %.0f %%", 100**d.ValidAccuracy))
+	}
+	if d.ValidKL != nil {
+		parts = append(parts, fmt.Sprintf("validation KL %.3f", *d.ValidKL))
+	}
+	return append(parts, rewards("validation ", d.ValidMargin, d.ValidJudged)...)
+}
+
+// rewards says how well preferences are told apart.
+func rewards(of string, margin, accuracy *float64) (parts []string) {
+	if margin != nil && accuracy != nil {
+		parts = append(parts, fmt.Sprintf("%sreward margin %.3f", of, *margin), fmt.Sprintf("%spreferences right %.0f %%", of, 100**accuracy))
 	}
 	return parts
 }

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"path/filepath"
 	"strings"
 
 	"github.com/urfave/cli/v2"
 
+	"cloister/appliance/admin"
 	"cloister/lora/train"
 )
 
@@ -13,7 +15,7 @@ const chosen = "chosen for you"
 // hyperFlags are the hyper-parameters of tune and estimate, in the order in
 // which a reader may want to know of them.
 func hyperFlags() []cli.Flag {
-	return []cli.Flag{
+	return append(methodFlags(), []cli.Flag{
 		&cli.IntFlag{Name: "epochs", Usage: "passes over the data: `N`", DefaultText: chosen},
 		&cli.IntFlag{Name: "batch-size", Usage: "examples in one step: `N`; more make a step steadier and an epoch have fewer", DefaultText: chosen},
 		&cli.IntFlag{Name: "batch-tokens", Usage: "fill batches up to `N` tokens instead, for examples of very different lengths", DefaultText: "off"},
@@ -43,7 +45,45 @@ func hyperFlags() []cli.Flag {
 		&cli.StringFlag{Name: "precision", Usage: "`NAME` of the arithmetic of products: bf16, or float32 for comparisons", DefaultText: "bf16 where the CPU has it"},
 		&cli.BoolFlag{Name: "no-shuffle", Usage: "keep the order of the examples, so that batches are neighbours in the file"},
 		&cli.Int64Flag{Name: "seed", Usage: "`N`: the same number gives the same adapter"},
+	}...)
+}
+
+// methodFlags say from what training learns, and how.
+func methodFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "method", Usage: "`NAME` of the way to learn: supervised from answers, dpo from preference pairs, kto from answers judged one by one", DefaultText: "supervised"},
+		&cli.Float64Flag{Name: "beta", Usage: "dpo and kto: how strongly the model is held where it began, `X`", DefaultText: "0.1"},
+		&cli.Float64Flag{Name: "label-smoothing", Usage: "dpo: the share `X` of pairs that may be the wrong way round", DefaultText: "off"},
+		&cli.Float64Flag{Name: "desirable-weight", Usage: "kto: desirable answers count `X` times", DefaultText: chosen},
+		&cli.Float64Flag{Name: "undesirable-weight", Usage: "kto: undesirable answers count `X` times", DefaultText: chosen},
 	}
+}
+
+// teacherFlags say from which larger model tune learns.
+func teacherFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "teacher", Usage: "learn from a larger base `MODEL` with the same tokens too: its name or a GGUF file", DefaultText: "none"},
+		&cli.Float64Flag{Name: "distill-temperature", Usage: "soften what the teacher finds likely by `X`", DefaultText: "1"},
+		&cli.Float64Flag{Name: "distill-alpha", Usage: "share `X` of the answers themselves in what is learnt, the rest is the teacher's; -1 for none", DefaultText: "0.5"},
+		&cli.IntFlag{Name: "top-k", Usage: "look at the `N` likeliest tokens of the teacher", DefaultText: "32"},
+	}
+}
+
+// learnFrom reads teacherFlags. The appliance may run in another folder, so a
+// path becomes absolute.
+func learnFrom(c *cli.Context, in *admin.TrainOn) (err error) {
+	h := &in.Hyperparameters
+	h.Temperature, h.DistillAlpha = c.Float64("distill-temperature"), c.Float64("distill-alpha")
+	if c.IsSet("distill-temperature") && !(h.Temperature > 0) {
+		return misused(c, "--distill-temperature is %g; it must be above 0", h.Temperature)
+	}
+	if h.TopK, err = positive(c, "top-k"); err != nil {
+		return err
+	}
+	if in.Teacher = c.String("teacher"); isModelFile(in.Teacher) {
+		in.Teacher, err = filepath.Abs(in.Teacher)
+	}
+	return err
 }
 
 // hyperparameters reads hyperFlags; 0 means "choose for me". What the values
@@ -51,6 +91,7 @@ func hyperFlags() []cli.Flag {
 func hyperparameters(c *cli.Context) (train.Hyperparameters, error) {
 	h := train.Hyperparameters{
 		RankStabilized: c.Bool("rslora"), NoShuffle: c.Bool("no-shuffle"), Schedule: c.String("schedule"), Precision: c.String("precision"),
+		Method: c.String("method"), LabelSmoothing: c.Float64("label-smoothing"),
 		Dropout: c.Float64("dropout"), NoiseAlpha: c.Float64("neftune"), WeightDecay: c.Float64("weight-decay"),
 		WarmupSteps: c.Int("warmup-steps"), Patience: c.Int("patience"), Seed: c.Int64("seed"),
 	}
@@ -66,6 +107,7 @@ func hyperparameters(c *cli.Context) (train.Hyperparameters, error) {
 	}
 	for flag, to := range map[string]*float64{
 		"lr": &h.LearningRate, "lr-multiplier": &h.LearningRateMultiplier, "lora-plus": &h.LoraPlusRatio, "warmup-ratio": &h.WarmupRatio,
+		"beta": &h.Beta, "desirable-weight": &h.DesirableWeight, "undesirable-weight": &h.UndesirableWeight,
 		"alpha": &h.Alpha, "beta1": &h.Beta1, "beta2": &h.Beta2, "epsilon": &h.Epsilon, "max-grad-norm": &h.MaxGradNorm,
 	} {
 		if *to = c.Float64(flag); c.IsSet(flag) && !(*to > 0) {

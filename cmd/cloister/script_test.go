@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 
 // TestScripts runs testdata/script, one file for each command. A script has an
 // empty data directory ($CLOISTER_HOME), the real model ($MODEL), a small one
-// that answers with noise ($TINY), and beside testscript's own commands:
+// that answers with noise ($TINY), a larger one with its tokens ($TEACHER), and beside testscript's own commands:
 //
 //	exits N PROGRAM…    runs a program that must end with status N
 //	await PATTERN       waits until a file, such as a socket, is there
@@ -39,6 +39,12 @@ func TestScripts(t *testing.T) {
 	if err := tinygguf.WriteFile(tiny, tinygguf.Default()); err != nil {
 		t.Fatal(err)
 	}
+	larger := tinygguf.Default()
+	larger.Layers, larger.Embedding, larger.Seed = 3, 48, 2
+	teacher := filepath.Join(t.TempDir(), "teacher.gguf")
+	if err := tinygguf.WriteFile(teacher, larger); err != nil {
+		t.Fatal(err)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir:                filepath.Join("testdata", "script"),
 		RequireUniqueNames: true,
@@ -46,6 +52,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("MODEL", model)
 			e.Setenv("TINY", tiny)
+			e.Setenv("TEACHER", teacher)
 			e.Setenv("CLOISTER_HOME", filepath.Join(e.WorkDir, "home"))
 			e.Setenv("XDG_DATA_HOME", filepath.Join(e.WorkDir, "data"))
 			e.Defer(func() { sound(t, e) })

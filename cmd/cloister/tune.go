@@ -26,6 +26,19 @@ Ctrl-C stops at a checkpoint and says how to go on. When an appliance runs
 A FILE is imported as a dataset of the same name first; 'cloister dataset import'
 does that with more choices.
 
+With --method dpo or kto a model learns what people prefer, mostly after it has
+learned the answers themselves (--from). dpo takes pairs, one on a line, as OpenAI
+has them:
+  {"input": {"messages": [{"role": "user", "content": "…"}]},
+   "preferred_output": [{"role": "assistant", "content": "…"}],
+   "non_preferred_output": [{"role": "assistant", "content": "…"}]}
+kto takes the same, or single answers that are right or wrong:
+  {"messages": [{"role": "user", …}, {"role": "assistant", …}], "label": true}
+
+With --teacher a larger model of the same family (the same tokens) is learnt from
+as well: what it finds likely at each place of the answers. To learn answers that
+it writes itself, see 'cloister dataset answer'.
+
 With a tuned model or one of its checkpoints, as --model or --from, training
 goes on with its adapter; rank, alpha and targets are the adapter's then. With a
 base model it begins anew.
@@ -38,8 +51,9 @@ and tokens of the first step as safetensors.
 Examples:
   cloister tune --model smollm2-135m-instruct --data clinic
   cloister tune --model smollm2-135m-instruct --data clinic@2 --epochs 5 --lr 5e-4 --suffix v2
-  cloister tune --from ft:smollm2-135m-instruct:…:ckpt-step-60 --data clinic@3`,
-		Flags: append([]cli.Flag{
+  cloister tune --from ft:smollm2-135m-instruct:…:ckpt-step-60 --data clinic@3
+  cloister tune --from ft:smollm2-135m-instruct:… --method dpo --data prefs.jsonl`,
+		Flags: append(append([]cli.Flag{
 			&cli.StringFlag{Name: "model", Usage: "base `MODEL`, or a tuned one to go on with"},
 			&cli.StringFlag{Name: "from", Usage: "go on with the adapter of a tuned `MODEL` or checkpoint", DefaultText: "a new adapter"},
 			&cli.StringFlag{Name: "init", Usage: "go on with an `ADAPTER`: a GGUF file, or a model as with --from", DefaultText: "a new adapter"},
@@ -47,7 +61,7 @@ Examples:
 			&cli.StringFlag{Name: "suffix", Usage: "part of the new model's name: `NAME`", DefaultText: "none"},
 			&cli.StringFlag{Name: "dump-gradients", Usage: "write loss, gradients and tokens of the first step to a `FILE` (safetensors)", DefaultText: "off"},
 			&cli.BoolFlag{Name: "detach", Usage: "start the job in the running appliance and do not follow it"},
-		}, hyperFlags()...),
+		}, teacherFlags()...), hyperFlags()...),
 		Action: tune,
 	}
 }
@@ -59,6 +73,9 @@ func tune(c *cli.Context) error {
 	}
 	in.Suffix = c.String("suffix")
 	if err := startFrom(c, &in); err != nil {
+		return err
+	}
+	if err := learnFrom(c, &in); err != nil {
 		return err
 	}
 	return withWorkingAppliance(c, func(s *session) error {
@@ -91,7 +108,7 @@ func trainOn(c *cli.Context) (in admin.TrainOn, data string, err error) {
 	if in.From = c.String("from"); in.From == "" {
 		in.From = c.String("init")
 	}
-	if in.Model = c.String("model"); in.Model == "" && (in.From == "" || isAdapterFile(in.From)) {
+	if in.Model = c.String("model"); in.Model == "" && (in.From == "" || isModelFile(in.From)) {
 		if in.Model, err = required(c, "model"); err != nil {
 			return in, "", err
 		}
@@ -114,7 +131,7 @@ func startFrom(c *cli.Context, in *admin.TrainOn) (err error) {
 	if c.String("from") != "" && c.String("init") != "" {
 		return misused(c, "--from and --init both say what to continue from; give one of them")
 	}
-	if isAdapterFile(in.From) {
+	if isModelFile(in.From) {
 		if in.Init, err = filepath.Abs(in.From); err != nil {
 			return err
 		}
@@ -126,8 +143,8 @@ func startFrom(c *cli.Context, in *admin.TrainOn) (err error) {
 	return err
 }
 
-// isAdapterFile says whether --init or --from names a file and no model.
-func isAdapterFile(name string) bool {
+// isModelFile says whether --init, --from or --teacher names a file and no model.
+func isModelFile(name string) bool {
 	return strings.ContainsRune(name, filepath.Separator) || strings.EqualFold(filepath.Ext(name), ".gguf")
 }
 

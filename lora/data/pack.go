@@ -29,6 +29,26 @@ func (p *Packed) TargetCount() int {
 	return n
 }
 
+// Segments are the numbers of the segments, in their order.
+func (p *Packed) Segments() []int {
+	var out []int
+	for i, n := range p.Seq {
+		if i == 0 || n != p.Seq[i-1] {
+			out = append(out, int(n))
+		}
+	}
+	return out
+}
+
+// Join puts these rows, numbered from 0, into one packed row.
+func Join(rows ...*Row) Packed {
+	var p Packed
+	for i, r := range rows {
+		p.add(r, i)
+	}
+	return p
+}
+
 func (p *Packed) add(r *Row, number int) {
 	for i, t := range r.Tokens {
 		target := int32(-1)

@@ -30,6 +30,30 @@ type Row struct {
 	Mask []bool
 	// Truncated is true when the end did not fit.
 	Truncated bool
+
+	// Rejected is the conversation of a preference pair with the answer that is
+	// not preferred; nil: the row is no pair.
+	Rejected *Row
+	// Desirable says whether the answer is as it should be; nil: nobody said.
+	Desirable *bool
+}
+
+// Size is the number of tokens, those of the pair's other answer included.
+func (r *Row) Size() int {
+	if r.Rejected == nil {
+		return len(r.Tokens)
+	}
+	return len(r.Tokens) + len(r.Rejected.Tokens)
+}
+
+// Prompt is the number of tokens before the first target.
+func (r *Row) Prompt() int {
+	for i, m := range r.Mask {
+		if m {
+			return i
+		}
+	}
+	return len(r.Tokens)
 }
 
 // Targets is the number of tokens to learn.

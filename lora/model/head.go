@@ -8,21 +8,26 @@ const logitBytes = 64 << 20
 // headRows is the number of rows whose logits are computed together.
 func (m *Model) headRows() int { return max(24, logitBytes/(4*m.shape.vocab)) }
 
-// head computes the loss at the positions at with these targets, from the
-// output x [t × width] of the last layer. With grad it also writes
-// dx = ∂(scale·Sum)/∂x [t × width], zero at the other positions. Logits
-// [rows × vocab] exist for some rows at a time.
-func (p *pass) head(x native.Mat, at, targets []int32, grad bool, scale float64, dx native.Mat) Loss {
+// scorer makes of the logits of targets from to to what is to be known of
+// them, and with a gradient overwrites them with the loss's.
+type scorer func(logits native.Mat, from, to int)
+
+// head computes the logits at the positions at, from the output x [t × width]
+// of the last layer, and hands them to score. With dx [t × width] it writes
+// there the gradient of x, from that of the logits which score leaves; zero at
+// the other positions. Logits [rows × vocab] exist for some rows at a time.
+func (p *pass) head(x native.Mat, at []int32, dx native.Mat, score scorer) {
 	sh, w := p.m.shape, p.m.w
 	mark := p.a.Mark()
 	defer p.a.Release(mark)
 	p.held = mark
+	grad := dx.Rows > 0
 	if grad {
 		p.zero(dx)
 	}
 	n := len(at)
 	if n == 0 {
-		return Loss{}
+		return
 	}
 	rows, h := p.a.Mat(n, sh.width), p.a.Mat(n, sh.width)
 	p.do("gather", p.k.Gather(rows, x, at))
@@ -31,7 +36,6 @@ func (p *pass) head(x native.Mat, at, targets []int32, grad bool, scale float64,
 	if grad {
 		dh, drows = p.a.Mat(n, sh.width), p.a.Mat(n, sh.width)
 	}
-	loss, correct := p.a.Float64(n), p.a.Int32(n)
 	chunk := min(n, p.m.headRows())
 	logits := p.a.Mat(chunk, sh.vocab)
 	var capped native.Mat
@@ -57,7 +61,7 @@ func (p *pass) head(x native.Mat, at, targets []int32, grad bool, scale float64,
 				p.do("soft cap", p.k.Copy(capped.Slab(0, to-from), out))
 			}
 		}
-		p.do("cross-entropy", p.k.CrossEntropy(out, targets[from:to], grad, float32(scale), loss[from:to], correct[from:to]))
+		score(out, from, to)
 		if grad && sh.cap > 0 {
 			p.do("soft cap", p.k.SoftCapBack(out, capped.Slab(0, to-from), sh.cap))
 		}
@@ -71,10 +75,29 @@ func (p *pass) head(x native.Mat, at, targets []int32, grad bool, scale float64,
 		p.do("norm", p.k.RMSNormBack(drows, dh, rows, w.outputNorm, sh.epsilon))
 		p.do("gather", p.k.ScatterAdd(dx, drows, at))
 	}
+}
+
+// crossEntropy is the loss of the row's targets, -ln p of each. With dx it also
+// writes ∂(Σ scale·weight·-ln p)/∂x there; without weights they are 1.
+func (p *pass) crossEntropy(x native.Mat, scale float64, weights []float32, dx native.Mat) (Loss, []float64) {
+	at, targets := p.batch.targets()
+	loss, correct := make([]float64, len(at)), make([]int32, len(at))
+	p.head(x, at, dx, func(logits native.Mat, from, to int) {
+		w := weights
+		if w != nil {
+			w = w[from:to]
+		}
+		p.do("cross-entropy", p.k.CrossEntropy(logits, targets[from:to], dx.Rows > 0, float32(scale), w, loss[from:to], correct[from:to]))
+	})
+	return p.sum(loss, correct), loss
+}
+
+// sum is the loss of a row from those of its targets.
+func (p *pass) sum(loss []float64, correct []int32) Loss {
 	if p.plan || p.err != nil {
 		return Loss{}
 	}
-	l := Loss{Tokens: n}
+	l := Loss{Tokens: len(loss)}
 	for i := range loss {
 		l.Sum += loss[i]
 		l.Correct += int(correct[i])

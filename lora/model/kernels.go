@@ -30,7 +30,9 @@ type kernels interface {
 	DotRows(dst, x, y native.Mat) error
 	SoftCap(x native.Mat, limit float32) error
 	SoftCapBack(d, y native.Mat, limit float32) error
-	CrossEntropy(logits native.Mat, targets []int32, grad bool, scale float32, loss []float64, correct []int32) error
+	CrossEntropy(logits native.Mat, targets []int32, grad bool, scale float32, weights []float32, loss []float64, correct []int32) error
+	TopK(logits native.Mat, s *native.Soft) error
+	Distill(logits native.Mat, targets []int32, s *native.Soft, grad bool, scale float32, loss, kl []float64, correct []int32) error
 }
 
 var (
@@ -62,6 +64,10 @@ func (planner) ScaleRows(_, _ native.Mat) error                                 
 func (planner) DotRows(_, _, _ native.Mat) error                                    { return nil }
 func (planner) SoftCap(native.Mat, float32) error                                   { return nil }
 func (planner) SoftCapBack(_, _ native.Mat, _ float32) error                        { return nil }
-func (planner) CrossEntropy(native.Mat, []int32, bool, float32, []float64, []int32) error {
+func (planner) CrossEntropy(native.Mat, []int32, bool, float32, []float32, []float64, []int32) error {
+	return nil
+}
+func (planner) TopK(native.Mat, *native.Soft) error { return nil }
+func (planner) Distill(native.Mat, []int32, *native.Soft, bool, float32, []float64, []float64, []int32) error {
 	return nil
 }

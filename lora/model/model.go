@@ -50,6 +50,9 @@ func Open(path string, cfg Config) (*Model, error) {
 
 // newModel checks the settings.
 func newModel(cfg Config) (*Model, error) {
+	if cfg.Frozen {
+		cfg.Rank, cfg.Alpha, cfg.Targets = 1, 1, nil
+	}
 	if cfg.Rank < 1 || cfg.Rank > 4096 {
 		return nil, fmt.Errorf("adapter of rank %d; it must be 1 to 4096", cfg.Rank)
 	}
@@ -101,6 +104,9 @@ func (m *Model) load() error {
 	targets, err := m.shape.targets(m.cfg.Targets)
 	if err != nil {
 		return err
+	}
+	if m.cfg.Frozen {
+		targets = nil
 	}
 	// Once to check and count, once more to fill.
 	m.lay(l, targets)

@@ -16,6 +16,7 @@ type pass struct {
 	plan  bool  // count memory only: matrices have no data
 	noisy bool  // training with Config.Dropout or Config.EmbeddingNoise
 	held  int64 // bytes that forward leaves for backward
+	base  bool  // without the adapter
 	err   error
 	batch *Batch
 
@@ -101,7 +102,7 @@ func (p *pass) forward(g int, l *layer, x native.Mat, u *[slots]native.Mat, y []
 	drops := p.noisy && p.m.cfg.Dropout > 0
 	for _, s := range p.m.groups[g].slots {
 		lin := &l.linear[s]
-		if lin.adapted {
+		if lin.adapted && !p.base {
 			in, inside := packed, p.a.Mark()
 			if drops {
 				in = p.dropped(x, lin)
@@ -112,7 +113,7 @@ func (p *pass) forward(g int, l *layer, x native.Mat, u *[slots]native.Mat, y []
 		for c := 0; c+1 < len(lin.cuts) && len(y) > 0; c++ {
 			from, to := lin.cuts[c], lin.cuts[c+1]
 			terms := []native.Term{{A: packed, B: lin.w.Slab(from, to), Trans: true}}
-			if lin.adapted {
+			if lin.adapted && !p.base {
 				terms = append(terms, native.Term{A: u[s], B: native.Float(lin.b.Slab(from, to)), Trans: true})
 			}
 			p.do(p.m.groups[g].name+" forward", p.k.Gemm(y[0], add, terms...))

@@ -193,15 +193,14 @@ func (m *Model) plan(rows Rows) (MemoryPlan, error) {
 	var arena native.Arena
 	p := &pass{m: m, k: c, a: &arena, plan: true, batch: r.Batch, t: rows.Tokens}
 	p.begin()
-	p.train(1, kept)
+	p.train(kept, sumOf(1))
 	if p.err != nil {
 		return MemoryPlan{}, p.err
 	}
 	peak := arena.Peak()
 	if rows.Valid > 0 {
 		peak = max(peak, m.planned(Full(rows.Valid).row(), func(p *pass) {
-			at, targets := p.batch.targets()
-			p.head(p.forwardOnly(), at, targets, false, 0, native.Mat{})
+			p.crossEntropy(p.forwardOnly(), 0, nil, native.Mat{})
 		}))
 	}
 	n := m.trainable()

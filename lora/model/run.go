@@ -1,6 +1,7 @@
 package model
 
 import (
+	"errors"
 	"fmt"
 	"sort"
 
@@ -14,14 +15,34 @@ func (m *Model) Loss(b *Batch) (Loss, error) {
 		return Loss{}, err
 	}
 	return m.run(r, func(p *pass) Loss {
-		at, targets := p.batch.targets()
-		return p.head(p.forwardOnly(), at, targets, false, 0, native.Mat{})
+		l, _ := p.crossEntropy(p.forwardOnly(), 0, nil, native.Mat{})
+		return l
 	})
 }
 
 // Backward adds scale · ∂Sum/∂param to every Param.Grad and returns the loss.
 // With noise every segment has its own draws, so nothing is shared then.
 func (m *Model) Backward(b *Batch, scale float64) (Loss, error) {
+	return m.backward(b, sumOf(scale))
+}
+
+// objective is a loss: from the output x of the last layer it writes the
+// gradient dx, both [t × width].
+type objective func(p *pass, x, dx native.Mat) Loss
+
+// sumOf is scale·Sum.
+func sumOf(scale float64) objective {
+	return func(p *pass, x, dx native.Mat) Loss {
+		l, _ := p.crossEntropy(x, scale, nil, dx)
+		return l
+	}
+}
+
+// backward adds the gradient of an objective to every Param.Grad.
+func (m *Model) backward(b *Batch, o objective) (Loss, error) {
+	if m.cfg.Frozen {
+		return Loss{}, errors.New("a frozen model has nothing to learn with")
+	}
 	r, err := m.row(b, !m.cfg.separate())
 	if err != nil {
 		return Loss{}, err
@@ -30,7 +51,7 @@ func (m *Model) Backward(b *Batch, scale float64) (Loss, error) {
 	if err != nil {
 		return Loss{}, err
 	}
-	return m.run(r, func(p *pass) Loss { return p.train(scale, kept) })
+	return m.run(r, func(p *pass) Loss { return p.train(kept, o) })
 }
 
 // Logits are those of every position, [T × vocab] row-major.
@@ -114,7 +135,7 @@ func (m *Model) keep(r row) (int, error) {
 	if m.cfg.MemoryLimit <= 0 {
 		return m.shape.layers, nil
 	}
-	need := func(kept int) int64 { return m.planned(r, func(p *pass) { p.train(1, kept) }) }
+	need := func(kept int) int64 { return m.planned(r, func(p *pass) { p.train(kept, sumOf(1)) }) }
 	// More layers never need less.
 	kept := max(0, sort.Search(m.shape.layers+1, func(kept int) bool { return need(kept) > m.cfg.MemoryLimit })-1)
 	if n := need(kept); n > m.cfg.MemoryLimit {
@@ -142,7 +163,7 @@ func (p *pass) forwardOnly() native.Mat {
 
 // train is forward and backward, with the activations of the last kept layers
 // kept and those of the others computed again.
-func (p *pass) train(scale float64, kept int) Loss {
+func (p *pass) train(kept int, o objective) Loss {
 	m := p.m
 	n := m.shape.layers
 	x := make([]native.Mat, n+1) // inputs of the layers, and the last output
@@ -168,9 +189,9 @@ func (p *pass) train(scale float64, kept int) Loss {
 		all[i].x = x[i]
 		p.forwardLayer(&m.w.layers[i], all[i], x[i+1])
 	}
-	at, targets := p.batch.targets()
+	at, _ := p.batch.targets()
 	dx := p.a.Mat(p.t, m.shape.width)
-	loss := p.head(x[n], at, targets, true, scale, dx)
+	loss := o(p, x[n], dx)
 	for i := n - 1; i >= 0 && p.err == nil && len(at) > 0; i-- {
 		s := all[i]
 		s.x = x[i]

@@ -4,6 +4,9 @@ package model
 type Config struct {
 	// Rank of every adapter pair, at least 1.
 	Rank int
+	// Frozen opens the model without an adapter, as a teacher that never learns.
+	// Rank, Alpha and Targets are ignored, and Backward is refused.
+	Frozen bool
 	// Alpha over Rank is the scale of B·A, as in llama.cpp and PEFT. 0 means Rank (scale 1).
 	Alpha float32
 	// Targets are the matrices that get an adapter in each layer, by GGUF name,

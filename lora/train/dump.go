@@ -36,7 +36,7 @@ func (j *job) dump(b *batch) error {
 	}
 	number := func(v float64) string { return strconv.FormatFloat(v, 'g', -1, 64) }
 	metadata := map[string]string{
-		"loss": number(b.loss()), "targets": strconv.Itoa(b.sum.Tokens), "tokens": strconv.Itoa(b.tokens), "examples": strconv.Itoa(len(b.rows)),
+		"loss": number(b.mean()), "targets": strconv.Itoa(b.Tokens), "tokens": strconv.Itoa(b.tokens), "examples": strconv.Itoa(len(b.rows)),
 		"norm": number(norm(j.m.Params(), j.req.Threads)), "alpha": number(j.h.fileAlpha()), "rank": strconv.Itoa(j.h.Rank), "precision": j.h.Precision,
 	}
 	err := writeAtomically(j.req.DumpPath, func(w io.Writer) error { return writeSafetensors(w, metadata, tensors) })

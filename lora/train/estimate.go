@@ -69,7 +69,7 @@ func estimate(ctx context.Context, req Request, open opener) (Estimation, error)
 		return e, err
 	}
 	e.TokensPerSecond = train
-	e.Seconds = float64(e.Resolved.Epochs) * (float64(e.Tokens)/train + float64(tokens(p.valid))/valid)
+	e.Seconds = float64(e.Resolved.Epochs) * (float64(e.Tokens)/train*p.passes() + float64(tokens(p.valid))/valid)
 	return e, nil
 }
 
@@ -82,6 +82,9 @@ func (p *prepared) count() Estimation {
 	}
 	for i := range p.train {
 		e.LossTokens += int64(p.train[i].Targets())
+		if r := p.train[i].Rejected; r != nil {
+			e.LossTokens += int64(r.Targets())
+		}
 	}
 	for _, n := range p.notes {
 		switch {
@@ -97,7 +100,7 @@ func (p *prepared) count() Estimation {
 func tokens(rows []data.Row) int64 {
 	n := int64(0)
 	for i := range rows {
-		n += int64(len(rows[i].Tokens))
+		n += int64(rows[i].Size())
 	}
 	return n
 }
@@ -114,7 +117,7 @@ func (p *prepared) measure(ctx context.Context, m trainable) (train, valid float
 		for _, n := range numbers {
 			rows = append(rows, p.train[n])
 		}
-		batches = append(batches, data.Pack(rows, p.rowLen)...)
+		batches = append(batches, p.pack(rows)...)
 	}
 	learn := func(b *data.Packed) error {
 		_, err := m.Backward((*model.Batch)(b), 1)

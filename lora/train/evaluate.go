@@ -3,8 +3,6 @@ package train
 import (
 	"context"
 	"fmt"
-
-	"cloister/lora/model"
 )
 
 // evaluation is the loss over all validation examples after a step. The values
@@ -13,12 +11,14 @@ type evaluation struct {
 	Step     int      `json:"step"`
 	Loss     *float64 `json:"loss,omitempty"`
 	Accuracy *float64 `json:"accuracy,omitempty"`
+	Rewards  *Rewards `json:"rewards,omitempty"`
+	KL       *float64 `json:"kl,omitempty"`
 }
 
 // due says whether an evaluation is due between two steps.
 func (j *job) due() bool {
 	s := &j.state
-	return len(j.valid) > 0 && j.h.EvalSteps > 0 && s.Step%j.h.EvalSteps == 0 && s.Eval.Step != s.Step
+	return len(j.p.valid) > 0 && j.h.EvalSteps > 0 && s.Step%j.h.EvalSteps == 0 && s.Eval.Step != s.Step
 }
 
 // evaluate measures the validation loss, keeps the adapter if it is the best,
@@ -32,9 +32,9 @@ func (j *job) evaluate(ctx context.Context) error {
 	s.Eval = evaluation{Step: s.Step}
 	better := valid == nil
 	if valid != nil {
-		loss, accuracy := valid.Sum/float64(max(1, valid.Tokens)), float64(valid.Correct)/float64(max(1, valid.Tokens))
+		loss, accuracy := valid.mean(), valid.accuracy()
 		if finite(loss) {
-			s.Eval.Loss, s.Eval.Accuracy = &loss, &accuracy
+			s.Eval.Loss, s.Eval.Accuracy, s.Eval.Rewards, s.Eval.KL = &loss, &accuracy, valid.rewards, valid.kl
 			better = s.Best == nil || s.Best.ValidLoss == nil || loss < *s.Best.ValidLoss
 		} else {
 			j.emit(Event{Kind: "warning", Message: fmt.Sprintf("Step %d: the validation loss is not a finite number", s.Step)})
@@ -57,7 +57,7 @@ func (s *state) stat() EpochStat {
 func (j *job) evaluated(kind, title string) Event {
 	s := &j.state
 	e := j.event(kind, s.stat().TrainLoss, float64(s.Correct)/float64(max(1, s.Targets)))
-	e.ValidLoss, e.ValidAccuracy = s.Eval.Loss, s.Eval.Accuracy
+	e.ValidLoss, e.ValidAccuracy, e.ValidRewards, e.ValidKL = s.Eval.Loss, s.Eval.Accuracy, s.Eval.Rewards, s.Eval.KL
 	e.Message = fmt.Sprintf("%s: loss %.4f", title, e.Loss)
 	if e.ValidLoss != nil {
 		e.Message += fmt.Sprintf(", validation loss %.4f", *e.ValidLoss)
@@ -104,22 +104,15 @@ func (j *job) endEpoch(ctx context.Context) error {
 }
 
 // validate returns the loss over all validation examples; nil if there are none.
-func (j *job) validate(ctx context.Context) (*model.Loss, error) {
-	if len(j.valid) == 0 {
+func (j *job) validate(ctx context.Context) (*outcome, error) {
+	if len(j.p.valid) == 0 {
 		return nil, nil
 	}
 	j.clock.restart()
-	sum := new(model.Loss)
-	for i := range j.valid {
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		l, err := j.m.Loss((*model.Batch)(&j.valid[i]))
-		if err != nil {
-			return nil, fmt.Errorf("validation: %w", err)
-		}
-		sum.Sum, sum.Tokens, sum.Correct = sum.Sum+l.Sum, sum.Tokens+l.Tokens, sum.Correct+l.Correct
+	out, err := j.goal.measure(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("validation: %w", err)
 	}
 	j.clock.validated()
-	return sum, nil
+	return &out, nil
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 
 	"cloister/llama/gguf"
+	"cloister/lora/data"
 	"cloister/lora/model"
 )
 
@@ -96,3 +97,26 @@ func DecodeCheckpoint(b []byte, lengths []int) (step int, firsts []float32, err 
 	}
 	return s.State.Step, firsts, s.State.check([]int{10, 20, 30})
 }
+
+// Learn is one step over all rows, without an update, and Measure the
+// evaluation of them: gradients are added to the params'.
+func Learn(m Trainable, h Hyperparameters, rows []data.Row, rowLen int) (learnt, measured model.Loss, rewards *Rewards, err error) {
+	p := &prepared{h: h, train: rows, valid: rows, rowLen: rowLen}
+	goal := newObjective(p, m)
+	if err := goal.begin(context.Background(), func(Event) {}); err != nil {
+		return learnt, measured, nil, err
+	}
+	numbers := make([]int, len(rows))
+	for i := range numbers {
+		numbers[i] = i
+	}
+	a, err := goal.learn(context.Background(), numbers)
+	if err != nil {
+		return learnt, measured, nil, err
+	}
+	b, err := goal.measure(context.Background())
+	return a.Loss, b.Loss, a.rewards, err
+}
+
+// Into copies an adapter into params of the same shape.
+func (a *Adapter) Into(params []*model.Param) error { return a.into(params) }

@@ -14,6 +14,9 @@ import (
 // OpenAI's where it has them, and otherwise those of PEFT and of Transformers'
 // TrainingArguments.
 type Hyperparameters struct {
+	// Method is "supervised", "dpo" or "kto"; empty: supervised.
+	Method string `json:"method,omitempty"`
+
 	Epochs    int `json:"n_epochs,omitempty"`
 	BatchSize int `json:"batch_size,omitempty"` // examples in one batch
 	// BatchTokens fills batches up to so many tokens, in place of a number of
@@ -22,6 +25,19 @@ type Hyperparameters struct {
 	// Accumulation is the number of batches that one optimiser step learns from;
 	// 0 means 1. Memory does not grow with it, nor with the batch.
 	Accumulation int `json:"gradient_accumulation_steps,omitempty"`
+
+	// Beta of DPO and KTO: how strongly the model is held where it began.
+	Beta float64 `json:"beta,omitempty"`
+	// LabelSmoothing of DPO is the share of pairs that are taken to be the wrong way round; 0: off.
+	LabelSmoothing float64 `json:"label_smoothing,omitempty"`
+	// DesirableWeight and UndesirableWeight scale the losses of KTO's two kinds of answers.
+	DesirableWeight   float64 `json:"desirable_weight,omitempty"`
+	UndesirableWeight float64 `json:"undesirable_weight,omitempty"`
+
+	// Temperature, DistillAlpha and TopK say how a teacher is learnt from (Request.TeacherPath).
+	Temperature  float64 `json:"distill_temperature,omitempty"` // softens both distributions
+	DistillAlpha float64 `json:"distill_alpha,omitempty"`       // share of the answers' own tokens in the loss; -1: none
+	TopK         int     `json:"distill_top_k,omitempty"`       // likeliest tokens of the teacher
 
 	LearningRate float64 `json:"learning_rate,omitempty"`
 	// LearningRateMultiplier scales the automatic rate; ignored when LearningRate is set.
@@ -124,6 +140,9 @@ func (h Hyperparameters) Validate() error {
 		if v.value != 0 && !(v.value >= v.low && v.value <= v.high) { // NaN as well
 			return wrong(v.name, "is %g; it must be %g to %g, or left out to be chosen automatically", v.value, v.low, v.high)
 		}
+	}
+	if err := h.validateMethod(); err != nil {
+		return err
 	}
 	return h.validateWords()
 }

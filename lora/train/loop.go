@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"cloister/lora/data"
-	"cloister/lora/model"
 )
 
 // loop runs the epochs that are left.
@@ -55,28 +54,13 @@ func (j *job) interrupted(ctx context.Context, err error) error {
 
 // step learns from the examples of that numbers: one update of the adapter.
 func (j *job) step(ctx context.Context, numbers []int) error {
-	rows := make([]data.Row, len(numbers))
-	b := batch{rows: rows}
-	for i, n := range numbers {
-		rows[i] = j.p.train[n]
-		b.tokens += len(rows[i].Tokens)
-	}
-	packed := data.Pack(rows, j.p.rowLen)
-	targets := 0
-	for i := range packed {
-		targets += packed[i].TargetCount()
-	}
+	b := batch{rows: pick(j.p.train, numbers)}
+	b.tokens = int(tokens(b.rows))
 	j.m.ZeroGrad()
 	j.m.Draw(uint64(j.h.Seed)<<32 + uint64(j.state.Step))
-	for i := range packed {
-		if ctx.Err() != nil {
-			return ctx.Err() // nothing has changed; the step is done again
-		}
-		l, err := j.m.Backward((*model.Batch)(&packed[i]), 1/float64(max(1, targets)))
-		if err != nil {
-			return fmt.Errorf("step %d: %w", j.state.Step+1, err)
-		}
-		b.sum.Sum, b.sum.Tokens, b.sum.Correct = b.sum.Sum+l.Sum, b.sum.Tokens+l.Tokens, b.sum.Correct+l.Correct
+	var err error
+	if b.outcome, err = j.goal.learn(ctx, numbers); err != nil {
+		return fmt.Errorf("step %d: %w", j.state.Step+1, err) // if ctx ended, nothing has changed: the step is done again
 	}
 	if j.req.DumpPath != "" && j.state.Step == 0 {
 		if err := j.dump(&b); err != nil {
@@ -90,15 +74,13 @@ func (j *job) step(ctx context.Context, numbers []int) error {
 type batch struct {
 	rows   []data.Row
 	tokens int
-	sum    model.Loss
+	outcome
 }
-
-func (b *batch) loss() float64 { return b.sum.Sum / float64(max(1, b.sum.Tokens)) }
 
 // update applies the gradients of a step, tells of it and looks for divergence.
 func (j *job) update(b *batch) error {
 	s := &j.state
-	loss, norm := b.loss(), norm(j.m.Params(), j.req.Threads)
+	loss, norm := b.mean(), norm(j.m.Params(), j.req.Threads)
 	rate := learningRate(j.h.Schedule, j.h.LearningRate, s.Step, max(0, j.h.WarmupSteps), j.total, j.h.Cycles)
 	s.Step++
 	s.Tokens += int64(b.tokens)
@@ -111,10 +93,10 @@ func (j *job) update(b *batch) error {
 		return err
 	}
 	s.Updates = j.opt.t
-	s.LossSum, s.Targets, s.Correct = s.LossSum+b.sum.Sum, s.Targets+b.sum.Tokens, s.Correct+b.sum.Correct
+	s.LossSum, s.Targets, s.Correct = s.LossSum+b.Sum, s.Targets+b.Tokens, s.Correct+b.Correct
 	j.clock.step(b.tokens)
-	e := j.event("step", loss, float64(b.sum.Correct)/float64(max(1, b.sum.Tokens)))
-	e.LearningRate, e.GradNorm = rate, norm
+	e := j.event("step", loss, b.accuracy())
+	e.LearningRate, e.GradNorm, e.Rewards, e.KL = rate, norm, b.rewards, b.kl
 	e.Message = fmt.Sprintf("Step %d/%d: loss %.4f", s.Step, j.total, loss)
 	j.emit(e)
 	return j.watch(loss, len(b.rows))
@@ -125,7 +107,7 @@ func (j *job) event(kind string, loss, accuracy float64) Event {
 	s := &j.state
 	ahead := float64(j.total-s.Step) * float64(s.Tokens) / float64(max(1, s.Step))
 	validations := 0
-	if len(j.valid) > 0 {
+	if len(j.p.valid) > 0 {
 		validations = j.h.Epochs - s.Epoch
 		if n := j.h.EvalSteps; n > 0 {
 			validations += (j.total - s.Step) / n

@@ -197,7 +197,7 @@ const scanned = 20e6
 // examples: those of all epochs, in the order in which they will come.
 func (p *prepared) longestRows(ctx context.Context, pl *model.Planner, cfg model.Config, n int) model.Rows {
 	var rows model.Rows
-	for _, packed := range data.Pack(p.valid, p.rowLen) {
+	for _, packed := range p.pack(p.valid) {
 		pl.Valid(&rows, cfg, (*model.Batch)(&packed))
 	}
 	if float64(tokens(p.train))*float64(p.h.Epochs) > scanned {
@@ -216,7 +216,7 @@ func (p *prepared) longestRows(ctx context.Context, pl *model.Planner, cfg model
 			for i, n := range numbers {
 				batch[i] = p.train[n]
 			}
-			for _, packed := range data.Pack(batch, p.rowLen) {
+			for _, packed := range p.pack(batch) {
 				pl.Train(&rows, cfg, (*model.Batch)(&packed))
 			}
 		}
@@ -251,7 +251,11 @@ func (p *prepared) exampleBytes(req Request) int64 {
 			for _, m := range list[i].Messages {
 				n += int64(len(m.Content)) + 100
 			}
+			n += int64(len(list[i].Rejected))
 		}
+	}
+	if p.teacher != nil {
+		n += p.taughtBytes()
 	}
 	return 2 * n
 }

@@ -68,7 +68,7 @@ func (p *plan) batch(order []int) int {
 	}
 	tokens := 0
 	for i, n := range order {
-		if tokens += len(p.rows[n].Tokens); tokens > p.h.BatchTokens && i > 0 {
+		if tokens += p.rows[n].Size(); tokens > p.h.BatchTokens && i > 0 {
 			return i
 		}
 	}

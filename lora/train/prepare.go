@@ -1,6 +1,7 @@
 package train
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -33,10 +34,12 @@ type prepared struct {
 	architecture string
 	facts        Facts
 	guessing     float64 // loss of a model to which all tokens are alike
+	vocab        int
 	h            Hyperparameters
 	train, valid []data.Row
 	rowLen       int // of packed rows, at most
 	init         *Adapter
+	teacher      *teaching // nil: none
 	identity     identity
 	notes        []Event // choices and warnings, to be told when the job begins
 }
@@ -63,6 +66,9 @@ func prepare(ctx context.Context, req Request) (*prepared, error) {
 			return nil, err
 		}
 	}
+	if err := p.withTeacher(req); err != nil {
+		return nil, err
+	}
 	v, err := llama.OpenVocab(req.BasePath)
 	if err != nil {
 		return nil, err
@@ -75,6 +81,11 @@ func prepare(ctx context.Context, req Request) (*prepared, error) {
 		return nil, err
 	}
 	p.facts.Examples, p.facts.ValidExamples = len(p.train), len(p.valid)
+	for i := range p.train {
+		if d := p.train[i].Desirable; d != nil && *d {
+			p.facts.Desirable++
+		}
+	}
 	p.facts.Tokens, p.facts.BF16 = tokens(p.train), hasBF16
 	p.resolve()
 	p.train = p.cut(p.train, "training")
@@ -104,7 +115,7 @@ func (p *prepared) resolve() {
 func longest(rows []data.Row) int {
 	n := 0
 	for i := range rows {
-		n = max(n, len(rows[i].Tokens))
+		n = max(n, rows[i].Size())
 	}
 	return n
 }
@@ -123,7 +134,7 @@ func (p *prepared) base(path string) error {
 	for i := range f.Tensors {
 		p.facts.Parameters += int64(f.Tensors[i].Elements())
 		if t := &f.Tensors[i]; t.Name == "token_embd.weight" && len(t.Dims) == 2 {
-			p.guessing = math.Log(float64(t.Dims[1]))
+			p.guessing, p.vocab = math.Log(float64(t.Dims[1])), int(t.Dims[1])
 		}
 	}
 	if p.facts.Targets, err = model.TargetsOf(f, nil); err != nil {
@@ -197,14 +208,20 @@ func sameSet(a, b []string) bool {
 // render tokenises examples, in parallel. Examples without anything to learn
 // are left out with a warning; any other trouble ends the job.
 func (p *prepared) render(ctx context.Context, v data.Vocab, examples []Example, what string) ([]data.Row, error) {
+	examples, note, err := examplesFor(cmp.Or(p.h.Method, sft), examples, what)
+	if err != nil {
+		return nil, err
+	}
+	if note != "" {
+		p.warn("%s", note)
+	}
 	rows, errs := make([]data.Row, len(examples)), make([]error, len(examples))
 	var wg sync.WaitGroup
 	workers := runtime.GOMAXPROCS(0)
 	for w := range workers {
 		wg.Go(func() {
 			for i := w; i < len(examples) && ctx.Err() == nil; i += workers {
-				rows[i], errs[i] = data.Render(v, examples[i].Messages, 0)
-				rows[i].Row = examples[i].Row
+				rows[i], errs[i] = examples[i].render(v)
 			}
 		})
 	}
@@ -235,10 +252,14 @@ func (p *prepared) cut(rows []data.Row, what string) []data.Row {
 	var out []data.Row
 	var shortened, empty []int
 	for _, r := range rows {
-		if r.Truncate(p.h.MaxLength) {
+		cut := r.Truncate(p.h.MaxLength)
+		if r.Rejected != nil {
+			cut = r.Rejected.Truncate(p.h.MaxLength) || cut
+		}
+		if cut {
 			shortened = append(shortened, r.Row)
 		}
-		if r.Targets() == 0 {
+		if r.Targets() == 0 || r.Rejected != nil && r.Rejected.Targets() == 0 {
 			empty = append(empty, r.Row)
 			continue
 		}
@@ -251,6 +272,18 @@ func (p *prepared) cut(rows []data.Row, what string) []data.Row {
 		p.warn("the answers of %d of them begin after the cut, so they are left out: %s", len(empty), listRows(empty))
 	}
 	return out
+}
+
+// render tokenises the example, and its other answer if it is a pair.
+func (e *Example) render(v data.Vocab) (data.Row, error) {
+	row, err := data.Render(v, e.Messages, 0)
+	row.Row, row.Desirable = e.Row, e.Desirable
+	if err == nil && e.Rejected != "" {
+		var other data.Row
+		other, err = data.Render(v, e.other(), 0)
+		other.Row, row.Rejected = e.Row, &other
+	}
+	return row, err
 }
 
 // listRows names at most 20 rows.
@@ -277,14 +310,7 @@ func (p *prepared) identify() {
 	for _, rows := range [][]data.Row{p.train, p.valid} {
 		number(h, uint64(len(rows)))
 		for i := range rows {
-			number(h, uint64(len(rows[i].Tokens)))
-			for j, t := range rows[i].Tokens {
-				target := uint64(0)
-				if rows[i].Mask[j] {
-					target = 1
-				}
-				number(h, uint64(t)<<1|target)
-			}
+			hashRow(h, &rows[i])
 		}
 	}
 	p.identity.Examples = hex.EncodeToString(h.Sum(nil))
@@ -298,7 +324,28 @@ func (p *prepared) identify() {
 			_ = binary.Write(h, binary.LittleEndian, t.Data)
 		}
 	}
+	if p.teacher != nil {
+		_, _ = io.WriteString(h, p.teacher.fingerprint)
+	}
 	p.identity.Hyperparameters = hex.EncodeToString(h.Sum(nil))
+}
+
+// hashRow hashes what a row says, what is thought of it included.
+func hashRow(h hash.Hash, r *data.Row) {
+	number(h, uint64(len(r.Tokens)))
+	for j, t := range r.Tokens {
+		target := uint64(0)
+		if r.Mask[j] {
+			target = 1
+		}
+		number(h, uint64(t)<<1|target)
+	}
+	if r.Rejected != nil {
+		hashRow(h, r.Rejected)
+	}
+	if r.Desirable != nil {
+		number(h, map[bool]uint64{false: 1, true: 2}[*r.Desirable])
+	}
 }
 
 func number(h hash.Hash, n uint64) {

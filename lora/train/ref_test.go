@@ -19,8 +19,9 @@ import (
 
 // refModel is the float64 reference as the model that the loop trains.
 type refModel struct {
-	m      *ref.Model
-	params []*model.Param
+	train.Trainable // what no test asks of it
+	m               *ref.Model
+	params          []*model.Param
 }
 
 func openRef(path string, c model.Config) (*refModel, error) {

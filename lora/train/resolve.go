@@ -20,6 +20,8 @@ type Facts struct {
 	Tokens                  int64    // of all training examples
 	BF16                    bool     // this machine multiplies BF16
 	Targets                 []string // matrices of the base that can have an adapter; nil: unknown
+	Taught                  bool     // there is a teacher
+	Desirable               int      // training examples whose answer is desirable, of judged ones
 }
 
 // Defaults that depend on nothing.
@@ -44,6 +46,7 @@ const (
 // LoRA on larger ones.
 func Resolve(h Hyperparameters, f Facts) (Hyperparameters, []Choice) {
 	r := resolver{h: h, f: f}
+	r.method()
 	r.batch()
 	r.rate()
 	r.epochs()
@@ -112,6 +115,10 @@ func (r *resolver) rate() {
 	}
 	rate := twoDigits(between(r.f.Parameters, []anchor{{200e6, 1e-3}, {1e9, 4e-4}, {7e9, 2e-4}}))
 	why := fmt.Sprintf("for a model of %s parameters: LoRA takes more than full fine-tuning, and small models take more than large ones", count(r.f.Parameters))
+	if r.h.prefers() {
+		rate = twoDigits(preferRate * rate)
+		why += fmt.Sprintf("; %s takes a tenth of that, as it moves whole answers", r.h.Method)
+	}
 	if m := r.h.LearningRateMultiplier; m > 0 && m != 1 {
 		why = fmt.Sprintf("learning_rate_multiplier %g times the automatic %g %s", m, rate, why)
 		rate *= m

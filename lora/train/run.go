@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"cloister/lora/data"
 	"cloister/lora/model"
 )
 
@@ -21,6 +20,13 @@ type trainable interface {
 	// Loss is the forward pass; Backward adds scale·d(Sum)/d(param) to Grad.
 	Loss(b *model.Batch) (model.Loss, error)
 	Backward(b *model.Batch, scale float64) (model.Loss, error)
+	// LogProbs is ln p of every target, with the adapter or without it;
+	// BackwardWeighted adds the gradient of a function of them.
+	LogProbs(b *model.Batch, base bool) ([]float64, error)
+	BackwardWeighted(b *model.Batch, weigh model.Weigh) (model.Loss, error)
+	// LossDistilled and BackwardDistilled learn from a teacher.
+	LossDistilled(b *model.Batch, s *model.Soft) (model.Distilled, error)
+	BackwardDistilled(b *model.Batch, s *model.Soft, alpha, scale float64) (model.Distilled, error)
 	// Draw chooses the noise of the calls of Backward that follow.
 	Draw(key uint64)
 	Close() error
@@ -83,7 +89,13 @@ func run(ctx context.Context, req Request, emit func(Event), open opener) (Resul
 	if err := j.resume(); err != nil {
 		return Result{}, err
 	}
-	if err = j.loop(ctx); err == nil {
+	if err = j.goal.begin(ctx, emit); ctx.Err() != nil {
+		return Result{}, ErrStopped // nothing has changed that a checkpoint would have to keep
+	}
+	if err == nil {
+		err = j.loop(ctx)
+	}
+	if err == nil {
 		err = j.finish()
 	}
 	return j.result(), err
@@ -128,7 +140,7 @@ type job struct {
 	m     trainable
 	emit  func(Event)
 	opt   *adamW
-	valid []data.Packed
+	goal  objective
 	clock *clock
 
 	plan    *plan
@@ -141,7 +153,7 @@ type job struct {
 func newJob(req Request, p *prepared, m trainable, emit func(Event)) *job {
 	j := &job{req: req, p: p, h: p.h, m: m, emit: emit, clock: newClock()}
 	j.opt = newAdamW(m.Params(), &j.h, req.Threads)
-	j.valid = data.Pack(p.valid, p.rowLen)
+	j.goal = newObjective(p, m)
 	j.plan = newPlan(p.train, &j.h)
 	j.total = j.plan.total()
 	return j

@@ -15,6 +15,11 @@ type Choice struct {
 type Example struct {
 	Row      int            `json:"row"`
 	Messages []chat.Message `json:"messages"`
+	// Rejected is the answer of a preference pair that is not preferred, in place
+	// of the last message; empty: the example is no pair.
+	Rejected string `json:"rejected,omitempty"`
+	// Desirable says whether the last answer is as it should be; nil: nobody said.
+	Desirable *bool `json:"desirable,omitempty"`
 }
 
 // Request is a training job in full. Examples travel through the worker's
@@ -34,6 +39,9 @@ type Request struct {
 	// Memory is the bytes that the job may take, the mapped model included; 0
 	// means those that are free when it starts.
 	Memory int64 `json:"memory,omitempty"`
+	// TeacherPath is a larger GGUF model with the same vocabulary whose likeliest
+	// tokens are learnt too; empty: none. The method is "supervised" then.
+	TeacherPath string `json:"teacher_path,omitempty"`
 	// CheckpointSteps is the number of optimiser steps between checkpoints; 0
 	// means 25. There is one at the end of each epoch as well.
 	CheckpointSteps int `json:"checkpoint_steps,omitempty"`
@@ -66,7 +74,15 @@ type Event struct {
 	TokensPerSecond float64  `json:"tokens_per_second,omitempty"`
 	TokensDone      int64    `json:"tokens_done,omitempty"`
 	SecondsLeft     float64  `json:"seconds_left,omitempty"`
-	Path            string   `json:"path,omitempty"`
+	// Rewards and ValidRewards are set by preference learning, with Loss and
+	// ValidLoss; Accuracy is theirs then.
+	Rewards      *Rewards `json:"rewards,omitempty"`
+	ValidRewards *Rewards `json:"valid_rewards,omitempty"`
+	// KL and ValidKL are set when a teacher is learnt from: the mean of
+	// KL(teacher‖student) over the trained tokens.
+	KL      *float64 `json:"kl,omitempty"`
+	ValidKL *float64 `json:"valid_kl,omitempty"`
+	Path    string   `json:"path,omitempty"`
 }
 
 // EpochStat is one point of the curves.

@@ -62,9 +62,14 @@ func CleanContext(ctx context.Context, records []ingest.Record, o Options) ([]in
 		if err := ended(ctx, i); err != nil {
 			return nil, Report{}, err
 		}
+		pair := rec.Rejected != ""
 		rec, changes := texts(rec, o)
 		rep.change(rec.Row, changes)
-		if reason := emptiness(rec); reason != "" && !o.KeepEmpty {
+		reason := emptiness(rec)
+		if reason == "" && pair {
+			reason = indifference(rec)
+		}
+		if reason != "" && (!o.KeepEmpty || pair) {
 			rep.Dropped = append(rep.Dropped, Drop{Row: rec.Row, Reason: reason})
 			continue
 		}
@@ -96,6 +101,7 @@ func texts(rec ingest.Record, o Options) (ingest.Record, changed) {
 	rec.System = c.text(rec.System, o)
 	rec.Question = c.text(rec.Question, o)
 	rec.Answer = c.text(rec.Answer, o)
+	rec.Rejected = c.text(rec.Rejected, o)
 	if rec.Messages != nil {
 		msgs := make([]ingest.Message, len(rec.Messages))
 		for i, m := range rec.Messages {
@@ -139,6 +145,17 @@ func (c *changed) text(s string, o Options) string {
 	// The breaks that HTML left are not the author's white space.
 	c.space = c.space || collapse(spaced) != spaced
 	return collapse(s)
+}
+
+// indifference says why a pair prefers nothing, or nothing.
+func indifference(rec ingest.Record) string {
+	switch rec.Rejected {
+	case "":
+		return EmptyAnswer
+	case answer(rec):
+		return EqualAnswers
+	}
+	return ""
 }
 
 // emptiness says why a record has nothing to learn from, or nothing.

@@ -54,7 +54,19 @@ func fingerprint(rec ingest.Record) [sha256.Size]byte {
 			b = strconv.AppendInt(b, int64(*m.Weight), 10)
 		}
 	}
+	b = appendJudgement(b, rec)
 	return sha256.Sum256(b)
+}
+
+// appendJudgement adds what is thought of the record's answer.
+func appendJudgement(b []byte, rec ingest.Record) []byte {
+	if rec.Rejected != "" {
+		b = strconv.AppendQuote(b, rec.Rejected)
+	}
+	if rec.Desirable != nil {
+		b = strconv.AppendBool(b, *rec.Desirable)
+	}
+	return b
 }
 
 // parsed is a record in normal form. The words, many times as large as their
@@ -63,7 +75,7 @@ type parsed struct {
 	rec       *ingest.Record
 	group     string            // of the question
 	count     int               // words of the question
-	exactTail [sha256.Size]byte // of a conversation: all but the words compared
+	exactTail [sha256.Size]byte // all but the words compared
 
 	asked, answered []word
 }
@@ -71,7 +83,7 @@ type parsed struct {
 func parse(rec *ingest.Record, group string) parsed {
 	p := parsed{rec: rec, group: group}
 	if rec.Messages == nil {
-		p.exactTail = sha256.Sum256([]byte(rec.System))
+		p.exactTail = sha256.Sum256(appendJudgement([]byte(rec.System), *rec))
 		return p
 	}
 	// Turns depend on each other: only their words may differ, not their number.
@@ -79,7 +91,7 @@ func parse(rec *ingest.Record, group string) parsed {
 	for _, m := range rec.Messages {
 		b = strconv.AppendQuote(b, m.Role)
 	}
-	p.exactTail = sha256.Sum256(b)
+	p.exactTail = sha256.Sum256(appendJudgement(b, *rec))
 	return p
 }
 

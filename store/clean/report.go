@@ -10,6 +10,7 @@ const (
 	Empty         = "empty"
 	EmptyQuestion = "empty_question"
 	EmptyAnswer   = "empty_answer"
+	EqualAnswers  = "equal_answers"  // of a pair, so that nothing is preferred
 	Duplicate     = "duplicate"      // exactly the same as DuplicateOf
 	NearDuplicate = "near_duplicate" // the same but for form
 )

@@ -65,6 +65,12 @@ type Record struct {
 	// then empty.
 	Messages []Message
 
+	// Rejected is the answer that is not preferred, of a pair whose preferred
+	// answer is the last of the conversation; empty: the record is no pair.
+	Rejected string
+	// Desirable says whether the last answer is as it should be; nil: nobody said.
+	Desirable *bool
+
 	// Extra holds the columns or fields named by Options.Extra and
 	// Options.Optional, by those names; nil when there are none.
 	Extra map[string]string
@@ -232,7 +238,7 @@ func (rd *reader) read(r io.Reader) error {
 
 // emit checks the size of a record and hands it on.
 func (rd *reader) emit(rec Record) error {
-	size := len(rec.System) + len(rec.Question) + len(rec.Answer)
+	size := len(rec.System) + len(rec.Question) + len(rec.Answer) + len(rec.Rejected)
 	for _, m := range rec.Messages {
 		size += len(m.Content)
 	}

@@ -221,6 +221,9 @@ func (rd *reader) columnar(obj map[string]json.RawMessage) (int, bool, error) {
 // object makes a record of a JSON object.
 func (rd *reader) object(obj map[string]json.RawMessage, row, line int) error {
 	if rd.o.QuestionColumn == "" && rd.o.AnswerColumn == "" {
+		if _, ok := obj["preferred_output"]; ok {
+			return rd.pair(obj, row, line)
+		}
 		for _, key := range []string{"messages", "conversations"} {
 			if raw, ok := obj[key]; ok && kind(raw) == '[' {
 				return rd.conversation(key, raw, obj, row, line)

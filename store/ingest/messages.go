@@ -24,30 +24,20 @@ var roles = map[string]string{
 	"assistant": RoleAssistant, "gpt": RoleAssistant,
 }
 
-// conversation makes a record of an array of messages.
+// conversation makes a record of an array of messages, and of "label" beside
+// it, true or false, what is thought of its last answer.
 func (rd *reader) conversation(key string, raw json.RawMessage, obj map[string]json.RawMessage, row, line int) error {
-	var wire []wireMessage
-	if err := json.Unmarshal(raw, &wire); err != nil {
-		return rd.fail(row, line, key, "the messages are not objects with \"role\" and \"content\"")
+	msgs, err := rd.messages(key, raw, row, line)
+	if err != nil {
+		return err
 	}
-	msgs := make([]Message, 0, len(wire))
 	answers := 0
-	for i, w := range wire {
-		m, msg := w.message()
-		if msg == "" && m.Role == RoleSystem && i > 0 {
-			msg = "has the role system but is not the first"
-		}
-		if msg != "" {
-			return rd.fail(row, line, key, "message %d %s", i+1, msg)
-		}
+	for _, m := range msgs {
 		if m.Role == RoleAssistant {
 			answers++
 		}
-		msgs = append(msgs, m)
 	}
 	switch {
-	case len(msgs) == 0:
-		return rd.fail(row, line, key, "there are no messages")
 	case answers == 0:
 		return rd.fail(row, line, key, "no message has the role assistant; there is nothing to learn")
 	case msgs[len(msgs)-1].Role != RoleAssistant:
@@ -63,9 +53,38 @@ func (rd *reader) conversation(key string, raw json.RawMessage, obj map[string]j
 	if err != nil {
 		return err
 	}
+	var desirable *bool
+	if label, ok := obj["label"]; ok && (kind(label) == 't' || kind(label) == 'f') {
+		desirable = new(bool)
+		*desirable = kind(label) == 't'
+		silence(msgs[:len(msgs)-1])
+	}
 	rec := simple(msgs)
-	rec.Row, rec.Line, rec.Extra = row, line, extra
+	rec.Row, rec.Line, rec.Extra, rec.Desirable = row, line, extra, desirable
 	return rd.emit(rec)
+}
+
+// messages reads an array of turns.
+func (rd *reader) messages(key string, raw json.RawMessage, row, line int) ([]Message, error) {
+	var wire []wireMessage
+	if err := json.Unmarshal(raw, &wire); err != nil {
+		return nil, rd.fail(row, line, key, "the messages are not objects with \"role\" and \"content\"")
+	}
+	if len(wire) == 0 {
+		return nil, rd.fail(row, line, key, "there are no messages")
+	}
+	msgs := make([]Message, 0, len(wire))
+	for i, w := range wire {
+		m, msg := w.message()
+		if msg == "" && m.Role == RoleSystem && i > 0 {
+			msg = "has the role system but is not the first"
+		}
+		if msg != "" {
+			return nil, rd.fail(row, line, key, "message %d %s", i+1, msg)
+		}
+		msgs = append(msgs, m)
+	}
+	return msgs, nil
 }
 
 // message checks one turn; the complaint is empty if it is fine.

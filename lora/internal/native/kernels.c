@@ -92,7 +92,9 @@ typedef struct {
     float           f;
     bool            flag;
     double *        loss;
+    double *        kl;
     int32_t *       correct;
+    const ck_soft * soft;
 } rows_job;
 
 #define ROW_CHUNKS(name, row)                                                                                                 \
@@ -148,19 +150,53 @@ int ck_rope(ck_pool * p, float * x, int64_t ld, const float * table, int t, int 
 }
 
 static inline void entropy_row(const rows_job * j, int64_t i) {
-    j->ops->cross_entropy_row(j->out + i * j->ldo, j->n, j->ids[i], j->flag, j->f, j->loss + i, j->correct + i);
+    float scale = j->w == NULL ? j->f : j->f * j->w[i];
+    j->ops->cross_entropy_row(j->out + i * j->ldo, j->n, j->ids[i], j->flag, scale, j->loss + i, j->correct + i);
 }
 ROW_CHUNKS(entropy_rows, entropy_row)
 
 int ck_cross_entropy(ck_pool * p, float * logits, int64_t ld, int t, int n, const int32_t * target, bool grad, float scale,
-                     double * loss, int32_t * correct) {
+                     const float * weight, double * loss, int32_t * correct) {
     for (int i = 0; i < t; i++) {
         if (target[i] < 0 || target[i] >= n) {
             return CK_SHAPE;
         }
     }
-    rows_job j = {.out = logits, .ldo = ld, .ids = target, .flag = grad, .f = scale, .t = t, .n = n, .loss = loss, .correct = correct};
+    rows_job j = {.out = logits, .ldo = ld, .ids = target, .flag = grad, .f = scale, .w = weight, .t = t, .n = n, .loss = loss, .correct = correct};
     return run_rows(p, entropy_rows, &j);
+}
+
+static inline void top_k_row(const rows_job * j, int64_t i) { j->ops->top_k_row(j->out + i * j->ldo, j->n, j->soft, i); }
+ROW_CHUNKS(top_k_rows, top_k_row)
+
+int ck_top_k(ck_pool * p, float * logits, int64_t ld, int t, int n, const ck_soft * s) {
+    if (s->k < 1 || s->k > n || !(s->temperature > 0)) {
+        return CK_SHAPE;
+    }
+    rows_job j = {.out = logits, .ldo = ld, .soft = s, .t = t, .n = n};
+    return run_rows(p, top_k_rows, &j);
+}
+
+static inline void distill_row(const rows_job * j, int64_t i) {
+    j->ops->distill_row(j->out + i * j->ldo, j->n, j->ids[i], j->soft, i, j->flag, j->f, j->loss + i, j->kl + i, j->correct + i);
+}
+ROW_CHUNKS(distill_rows, distill_row)
+
+int ck_distill(ck_pool * p, float * logits, int64_t ld, int t, int n, const int32_t * target, const ck_soft * s, bool grad,
+               float scale, double * loss, double * kl, int32_t * correct) {
+    bool ok = s->k >= 1 && s->k <= n && s->temperature > 0;
+    for (int64_t i = 0; ok && i < t; i++) {
+        ok = target[i] >= 0 && target[i] < n;
+        for (int64_t l = i * s->k; ok && l < (i + 1) * s->k; l++) {
+            ok = s->ids[l] >= 0 && s->ids[l] < n;
+        }
+    }
+    if (!ok) {
+        return CK_SHAPE;
+    }
+    rows_job j = {.out = logits, .ldo = ld, .ids = target, .soft = s, .flag = grad, .f = scale, .t = t, .n = n, .loss = loss, .kl = kl,
+                  .correct = correct};
+    return run_rows(p, distill_rows, &j);
 }
 
 static inline void plus_row(const rows_job * j, int64_t i) { j->ops->add_row(j->out + i * j->ldo, j->x, j->n); }

@@ -240,14 +240,15 @@ func (m Mat) dense(as Mat) bool {
 }
 
 // CrossEntropy is ck_cross_entropy over the rows of logits, which it
-// overwrites: with grad by scale·(softmax − onehot), else with nothing of use.
-func (c *CPU) CrossEntropy(logits Mat, targets []int32, grad bool, scale float32, loss []float64, correct []int32) error {
+// overwrites: with grad by scale·weights[i]·(softmax − onehot), else with nothing
+// of use. Without weights they are 1.
+func (c *CPU) CrossEntropy(logits Mat, targets []int32, grad bool, scale float32, weights []float32, loss []float64, correct []int32) error {
 	t := logits.Rows
-	if err := need(logits.plain() && t > 0 && len(targets) == t && len(loss) == t && len(correct) == t, "cross_entropy"); err != nil {
+	if err := need(logits.plain() && t > 0 && len(targets) == t && len(loss) == t && len(correct) == t && (weights == nil || len(weights) == t), "cross_entropy"); err != nil {
 		return err
 	}
 	return status(C.ck_cross_entropy(c.p, logits.f(), logits.ld(), C.int(t), C.int(logits.Cols), ints(targets), C.bool(grad), C.float(scale),
-		(*C.double)(&loss[0]), ints(correct)))
+		(*C.float)(unsafe.SliceData(weights)), (*C.double)(&loss[0]), ints(correct)))
 }
 
 // AddRow is ck_add_row: row [1 × cols] is added to every row of x.

@@ -126,6 +126,9 @@ struct ck_ops {
     void (*glu)(float * out, const float * gate, const float * up, int64_t count, int act);
     void (*glu_back)(float * d_gate, float * d_up, const float * d, const float * gate, const float * up, int64_t count, int act);
     void (*cross_entropy_row)(float * x, int n, int target, bool grad, float scale, double * loss, int32_t * correct);
+    void (*top_k_row)(float * x, int n, const ck_soft * s, int64_t row);
+    void (*distill_row)(float * x, int n, int target, const ck_soft * s, int64_t row, bool grad, float scale, double * loss,
+                        double * kl, int32_t * correct);
     void (*add_row)(float * out, const float * x, int n);
     void (*adamw)(float * p, const float * g, float * m, float * v, int64_t n, const ck_adamw_step * s);
     double (*sum_squares)(const float * x, int64_t n);
@@ -164,6 +167,8 @@ void   ck_naive_rope_row(float *, const float *, int, int, int, bool, float);
 void   ck_naive_glu(float *, const float *, const float *, int64_t, int);
 void   ck_naive_glu_back(float *, float *, const float *, const float *, const float *, int64_t, int);
 void   ck_naive_cross_entropy_row(float *, int, int, bool, float, double *, int32_t *);
+void   ck_naive_top_k_row(float *, int, const ck_soft *, int64_t);
+void   ck_naive_distill_row(float *, int, int, const ck_soft *, int64_t, bool, float, double *, double *, int32_t *);
 void   ck_naive_add_row(float *, const float *, int);
 void   ck_naive_adamw(float *, const float *, float *, float *, int64_t, const ck_adamw_step *);
 double ck_naive_sum_squares(const float *, int64_t);

@@ -8,6 +8,7 @@
     .rmsnorm_row = ck_##level##_rmsnorm_row, .rmsnorm_back_row = ck_##level##_rmsnorm_back_row,                                \
     .rope_row = ck_##level##_rope_row, .glu = ck_##level##_glu, .glu_back = ck_##level##_glu_back,                             \
     .cross_entropy_row = ck_##level##_cross_entropy_row, .add_row = ck_##level##_add_row,                              \
+    .top_k_row = ck_##level##_top_k_row, .distill_row = ck_##level##_distill_row,                                              \
     .adamw = ck_##level##_adamw, .sum_squares = ck_##level##_sum_squares
 
 static const ck_ops levels[CK_LEVELS] = {

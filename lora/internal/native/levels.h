@@ -17,6 +17,9 @@
     void  ck_##level##_glu_back(float * dg, float * du, const float * d, const float * gate, const float * up, int64_t count,  \
                                 int act);                                                                                     \
     void  ck_##level##_cross_entropy_row(float * x, int n, int target, bool grad, float scale, double * loss, int32_t * hit);  \
+    void  ck_##level##_top_k_row(float * x, int n, const ck_soft * s, int64_t row);                                            \
+    void  ck_##level##_distill_row(float * x, int n, int target, const ck_soft * s, int64_t row, bool grad, float scale,       \
+                                   double * loss, double * kl, int32_t * correct);                                            \
     void  ck_##level##_add_row(float * out, const float * x, int n);                                                           \
     void  ck_##level##_adamw(float * p, const float * g, float * m, float * v, int64_t n, const ck_adamw_step * s);            \
     double ck_##level##_sum_squares(const float * x, int64_t n);                                                              \

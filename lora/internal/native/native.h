@@ -119,9 +119,28 @@ int ck_glu_back(ck_pool * p, float * d_gate, float * d_up, const float * d, cons
                 int64_t count, int act);
 
 // ck_cross_entropy: for each row of logits [t,n] ld, loss[i] = -ln softmax(row)[target[i]] and correct[i] = 1 when the
-// target is the first of the largest logits. With grad, each row becomes scale·(softmax - onehot(target)).
+// target is the first of the largest logits. With grad, each row becomes scale·weight[i]·(softmax - onehot(target)); weight
+// NULL is 1 everywhere.
 int ck_cross_entropy(ck_pool * p, float * logits, int64_t ld, int t, int n, const int32_t * target, bool grad, float scale,
-                     double * loss, int32_t * correct);
+                     const float * weight, double * loss, int32_t * correct);
+
+// ck_soft holds what a teacher says about t rows: of row i, the logarithms logp[i*k + j] of the probabilities of its k likeliest
+// tokens ids[i*k + j], at a temperature, and rest[i], the logarithm of that of all other tokens together.
+typedef struct {
+    int             k;
+    float           temperature, alpha; // alpha: the share of the targets' cross-entropy in the loss
+    int32_t *       ids;
+    float *         logp;
+    float *         rest;
+} ck_soft;
+
+// ck_top_k fills s from logits [t,n] ld, which it overwrites: the largest first, of equal ones the one with the smaller id.
+int ck_top_k(ck_pool * p, float * logits, int64_t ld, int t, int n, const ck_soft * s);
+// ck_distill: for each row of logits [t,n] ld, loss[i] = -ln softmax(row)[target[i]], correct[i] as ck_cross_entropy, and
+// kl[i] = Σ q·ln(q/p) over the k tokens and the rest as one outcome, q the teacher's and p = softmax(row/temperature). With
+// grad, each row becomes the gradient of scale·(alpha·loss + (1 - alpha)·temperature²·kl). No id may stand in a row twice.
+int ck_distill(ck_pool * p, float * logits, int64_t ld, int t, int n, const int32_t * target, const ck_soft * s, bool grad,
+               float scale, double * loss, double * kl, int32_t * correct);
 
 // ck_add_row: x[i] += row for each of t rows of n values.
 int ck_add_row(ck_pool * p, float * x, int64_t ld, const float * row, int t, int n);

@@ -160,8 +160,8 @@ func TestCrossEntropy(t *testing.T) {
 			set(x1, 2, j, 1)
 		}
 		l0, l1, c0, c1 := make([]float64, rows), make([]float64, rows), make([]int32, rows), make([]int32, rows)
-		check(t, naive.CrossEntropy(x0, targets, true, 0.25, l0, c0))
-		check(t, fast.CrossEntropy(x1, targets, true, 0.25, l1, c1))
+		check(t, naive.CrossEntropy(x0, targets, true, 0.25, nil, l0, c0))
+		check(t, fast.CrossEntropy(x1, targets, true, 0.25, nil, l1, c1))
 		near(t, "gradient", x1, x0, 1e-6)
 		for i := range rows {
 			if math.Abs(l0[i]-l1[i]) > 1e-5*(1+l0[i]) || c0[i] != c1[i] {
@@ -325,7 +325,7 @@ func TestRefusals(t *testing.T) {
 		c.RMSNorm(x, x, y, 1e-5),
 		c.Rope(x, y, 5, false, false),
 		c.Gather(y, x, []int32{0, 1, 2, 3}),
-		c.CrossEntropy(y, []int32{0, 1, 2, 8}, false, 1, make([]float64, 4), make([]int32, 4)),
+		c.CrossEntropy(y, []int32{0, 1, 2, 8}, false, 1, nil, make([]float64, 4), make([]int32, 4)),
 		c.Attention(native.Attention{Q: x, K: x, V: x, Start: []int32{0, 0, 2, 2}, Prefix: 3, Heads: 2, KV: 2, Dim: 16, Scale: 1}, w.Slab(0, 4), y.Columns(0, 2)),
 		c.Attention(native.Attention{Q: x, K: x, V: x, Start: []int32{0, 0, 3, 2}, Heads: 2, KV: 2, Dim: 16, Scale: 1}, w.Slab(0, 4), y.Columns(0, 2)),
 	}

@@ -1,0 +1,159 @@
+package train
+
+import (
+	"context"
+	"fmt"
+
+	"cloister/llama/gguf"
+	"cloister/lora/data"
+	"cloister/lora/model"
+)
+
+// taught learns from the targets and from what a teacher, a larger model with
+// the same vocabulary, finds likely in their place: model.BackwardDistilled has
+// the loss. The teacher is asked once, before the first step, and closed then;
+// its answers are token ids, which are text, so they stay in memory.
+type taught struct {
+	supervised
+	p    *prepared
+	req  teaching
+	soft map[*data.Row]*model.Soft // by row of training and of validation
+}
+
+// teaching says who teaches, and how.
+type teaching struct {
+	path    string
+	threads int
+	vocab   int // tokens of the student
+	// fingerprint tells the teacher's file from others.
+	fingerprint string
+}
+
+// withTeacher reads who teaches, and checks that the student can understand it.
+func (p *prepared) withTeacher(req Request) error {
+	h := &p.h
+	if req.TeacherPath == "" {
+		if h.Temperature != 0 || h.DistillAlpha != 0 || h.TopK != 0 {
+			return wrong("distill_temperature, distill_alpha or distill_top_k", "is set, which has a meaning only with a teacher")
+		}
+		return nil
+	}
+	if h.prefers() {
+		return wrong("method", "is %s, and a teacher is learnt from with the method %s", h.Method, sft)
+	}
+	if err := SameVocabulary(req.BasePath, req.TeacherPath); err != nil {
+		return err
+	}
+	f, err := gguf.Open(req.TeacherPath)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	p.teacher = &teaching{path: req.TeacherPath, threads: req.Threads, vocab: p.vocab}
+	p.facts.Taught = true
+	p.teacher.fingerprint, err = fingerprint(req.TeacherPath, f)
+	return err
+}
+
+func newTaught(p *prepared, m trainable) *taught {
+	return &taught{supervised: supervised{m: m, rows: p.train, rowLen: p.rowLen}, p: p, req: *p.teacher, soft: map[*data.Row]*model.Soft{}}
+}
+
+func (o *taught) begin(ctx context.Context, emit func(Event)) error {
+	teacher, err := model.Open(o.req.path, model.Config{Frozen: true, Threads: o.req.threads, Float32: o.p.h.Precision == float32s})
+	if err != nil {
+		return fmt.Errorf("the teacher: %w", err)
+	}
+	defer teacher.Close()
+	emit(Event{Kind: "info", Message: fmt.Sprintf("Asking the teacher about %d tokens", o.p.targets())})
+	for _, rows := range [][]data.Row{o.p.train, o.p.valid} {
+		if err := o.ask(ctx, teacher, rows); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// targets is the number of tokens that are learnt or validated with.
+func (p *prepared) targets() int64 {
+	n := int64(0)
+	for _, rows := range [][]data.Row{p.train, p.valid} {
+		for i := range rows {
+			n += int64(rows[i].Targets())
+		}
+	}
+	return n
+}
+
+// taughtBytes is what the teacher's answers take.
+func (p *prepared) taughtBytes() int64 { return (&model.Soft{K: p.h.TopK}).Bytes(p.targets()) }
+
+// ask fills in what the teacher says about rows, packed in one order, so that a
+// run which goes on after a kill gets the same roundings.
+func (o *taught) ask(ctx context.Context, teacher *model.Model, rows []data.Row) error {
+	for _, b := range data.Pack(rows, o.rowLen) {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		s, err := teacher.TopK((*model.Batch)(&b), o.p.h.TopK, o.p.h.Temperature, o.req.vocab)
+		if err != nil {
+			return fmt.Errorf("the teacher: %w", err)
+		}
+		from := 0
+		for _, n := range b.Segments() {
+			row := &rows[n]
+			to := from + row.Targets()
+			o.soft[row] = s.Slice(from, to)
+			from = to
+		}
+	}
+	return nil
+}
+
+func (o *taught) learn(ctx context.Context, numbers []int) (outcome, error) {
+	rows := make([]*data.Row, len(numbers))
+	targets := 0
+	for i, n := range numbers {
+		rows[i] = &o.rows[n]
+		targets += rows[i].Targets()
+	}
+	return o.taughtBy(ctx, rows, func(b *model.Batch, s *model.Soft) (model.Distilled, error) {
+		return o.m.BackwardDistilled(b, s, o.alpha(), 1/float64(max(1, targets)))
+	})
+}
+
+func (o *taught) measure(ctx context.Context) (outcome, error) {
+	rows := make([]*data.Row, len(o.p.valid))
+	for i := range rows {
+		rows[i] = &o.p.valid[i]
+	}
+	return o.taughtBy(ctx, rows, o.m.LossDistilled)
+}
+
+// alpha is the share of the targets in the loss.
+func (o *taught) alpha() float64 { return max(0, o.p.h.DistillAlpha) }
+
+// taughtBy adds up what f says about the packed rows.
+func (o *taught) taughtBy(ctx context.Context, rows []*data.Row, f func(*model.Batch, *model.Soft) (model.Distilled, error)) (outcome, error) {
+	var out outcome
+	kl, alpha, t := 0.0, o.alpha(), o.p.h.Temperature
+	for _, b := range data.Pack(values(rows), o.rowLen) {
+		if ctx.Err() != nil {
+			return out, ctx.Err()
+		}
+		s := &model.Soft{K: o.p.h.TopK, Temperature: t}
+		for _, n := range b.Segments() {
+			s.Append(o.soft[rows[n]])
+		}
+		d, err := f((*model.Batch)(&b), s)
+		if err != nil {
+			return out, err
+		}
+		kl += d.KL
+		d.Sum = alpha*d.Sum + (1-alpha)*t*t*d.KL
+		out.add(d.Loss)
+	}
+	kl /= float64(max(1, out.Tokens))
+	out.kl = &kl
+	return out, nil
+}

@@ -31,9 +31,9 @@ func (o one) Engine(context.Context, models.Resolved) (engine.Engine, error) { r
 
 const number = "010-9876-5432" // invented
 
-// The teacher's answers take the place of those to learn and to validate with,
-// masked; test examples stay; splits stay; what does not end is left out.
-func TestRun(t *testing.T) {
+// clinic is a store with a dataset of 60 questions.
+func clinic(t *testing.T) (*store.Store, *datasets.Service, store.Version) {
+	t.Helper()
 	st, _ := appliancetest.Store(t)
 	sets := datasets.New(st, appliancetest.Masking(t, st))
 	var b strings.Builder
@@ -41,10 +41,17 @@ func TestRun(t *testing.T) {
 	for i := range 60 {
 		fmt.Fprintf(&b, "Where is room %d?,On floor %d.\n", i, i%7)
 	}
-	source, err := sets.Import(t.Context(), datasets.ImportRequest{Name: "clinic", FileName: "a.csv"}, strings.NewReader(b.String()))
+	v, err := sets.Import(t.Context(), datasets.ImportRequest{Name: "clinic", FileName: "a.csv"}, strings.NewReader(b.String()))
 	if err != nil {
 		t.Fatal(err)
 	}
+	return st, sets, v
+}
+
+// The teacher's answers take the place of those to learn and to validate with,
+// masked; test examples stay; splits stay; what does not end is left out.
+func TestRun(t *testing.T) {
+	st, sets, source := clinic(t)
 	e := &appliancetest.Engine{Slots: 3, Answer: func(_ string, messages []chat.Message) (string, error) {
 		q := messages[len(messages)-1].Content
 		if messages[len(messages)-1].Role != "user" {
@@ -100,9 +107,13 @@ func TestRun(t *testing.T) {
 	if err := st.Check(t.Context()); err != nil {
 		t.Error(err)
 	}
+}
 
-	e.Answer = func(string, []chat.Message) (string, error) { return "", &engine.ContextError{} }
-	_, err = service.Run(t.Context(), datasets.AnswerRequest{Dataset: "clinic", Model: "large", Name: "silent"}, nil)
+func TestRunRefuses(t *testing.T) {
+	_, sets, _ := clinic(t)
+	e := &appliancetest.Engine{Answer: func(string, []chat.Message) (string, error) { return "", &engine.ContextError{} }}
+	service := answer.New(one{e}, sets)
+	_, err := service.Run(t.Context(), datasets.AnswerRequest{Dataset: "clinic", Model: "large", Name: "silent"}, nil)
 	if f, ok := errors.AsType[*fault.Error](err); !ok || f.Code != "no_examples" {
 		t.Errorf("a teacher without answers: %v", err)
 	}

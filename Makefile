@@ -4,8 +4,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := build
 
 GO      ?= go
-TAGS    := netgo,osusergo
-LDFLAGS := -s -w -linkmode external -extldflags "-static -Wl,--gc-sections"
+TAGS    := netgo,osusergo,urfave_cli_no_docs
+LDFLAGS := -s -w -linkmode external -extldflags "-static -Wl,--gc-sections -Wl,-z,noseparate-code"
 
 # The folder of llama.cpp's headers and archives, in the cache outside the
 # checkout. Its name holds version and flags, so another version is another

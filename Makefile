@@ -15,7 +15,8 @@ MODEL  = $(eval MODEL := $$(shell third_party/model.sh))$(MODEL)
 native_env = CGO_CFLAGS="-O3 -I$(NATIVE)/include" CGO_CXXFLAGS="-O2 -std=c++17 -I$(NATIVE)/include" CGO_LDFLAGS="-L$(NATIVE)/lib"
 
 # Packages without native code: what the race detector watches.
-pure = ./store/... ./llama/gguf/... ./lora/eval/... ./lora/ref/... ./appliance/openai/... ./appliance/fault/... ./appliance/estimate/encodings/...
+pure = ./store/... ./llama/gguf/... ./lora/eval/... ./lora/preference/... ./lora/ref/... ./appliance/feedback/... ./appliance/masking/... \
+	./appliance/openai/... ./appliance/fault/... ./appliance/estimate/encodings/...
 
 .PHONY: build
 build: bin/cloister ## builds bin/cloister, one static file

@@ -39,6 +39,10 @@ test: build lint ## everything: lint, all tests with the real model, race detect
 		$(GO) test -p 1 -timeout 30m ./...
 	$(native_env) CLOISTER_TEST_MODEL="$(MODEL)" $(GO) test -race -timeout 20m $(pure)
 
+.PHONY: gemma
+gemma: doctor-quiet ## the trainer on gemma-3-270m, whose terms need accepting: GEMMA_TERMS=accepted make gemma
+	@file=$$(third_party/gemma.sh) && $(native_env) CLOISTER_TEST_GEMMA="$$file" $(GO) test -count=1 -v -timeout 30m ./lora/model -run 'Gemma$$'
+
 .PHONY: oracle
 oracle: doctor-quiet ## gradients, loss curves, adapters and logits against PyTorch, PEFT and TRL, live; KEEP=1 renews the fixtures of make test
 	@$(native_env) CLOISTER_TEST_MODEL="$(MODEL)" CLOISTER_ORACLE_KEEP="$(KEEP)" \

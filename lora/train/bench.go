@@ -1,6 +1,7 @@
 package train
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -51,7 +52,7 @@ var benchLengths = []int{
 // tokens, rank 16 on all linear layers, with a loss on the last two thirds of
 // each example.
 func Bench(ctx context.Context, c BenchConfig) (BenchResult, error) {
-	c.Rank, c.Batch, c.Row, c.Steps = or(c.Rank, 16), or(c.Batch, 4), or(c.Row, 1024), or(c.Steps, 8)
+	c.Rank, c.Batch, c.Row, c.Steps = cmp.Or(c.Rank, 16), cmp.Or(c.Batch, 4), cmp.Or(c.Row, 1024), cmp.Or(c.Steps, 8)
 	m, err := model.Open(c.BasePath, model.Config{Rank: c.Rank, Alpha: float32(2 * c.Rank), Threads: c.Threads, Profile: c.Profile, Float32: c.Precision == float32s, Recompute: c.Recompute})
 	if err != nil {
 		return BenchResult{}, err
@@ -90,13 +91,6 @@ func Bench(ctx context.Context, c BenchConfig) (BenchResult, error) {
 		r.Profile["optimiser"] = b.optimiser.Seconds()
 	}
 	return r, nil
-}
-
-func or(v, def int) int {
-	if v == 0 {
-		return def
-	}
-	return v
 }
 
 type bench struct {

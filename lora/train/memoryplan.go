@@ -1,6 +1,7 @@
 package train
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -45,7 +46,7 @@ func PlanMemory(ctx context.Context, c PlanConfig) (Memory, error) {
 		c.Free = availableMemory()
 	}
 	b := budget{pl: pl, free: c.Free, rows: model.Full(c.MaxLength)}
-	b.cfg = model.Config{Rank: or(c.Rank, defaultRank), Targets: c.Targets, Threads: c.Threads, Float32: c.Float32}
+	b.cfg = model.Config{Rank: cmp.Or(c.Rank, defaultRank), Targets: c.Targets, Threads: c.Threads, Float32: c.Float32}
 	m, _, err := b.memory(ctx)
 	return m, err
 }

@@ -22,25 +22,12 @@ import (
 	"cloister/appliance/appliancetest"
 	"cloister/appliance/client"
 	"cloister/appliance/engine"
+	"cloister/appliance/engine/enginetest"
 	"cloister/appliance/openai"
 	"cloister/llama/llamatest"
 )
 
-// The test binary is its own worker.
-func TestMain(m *testing.M) {
-	if len(os.Args) == 3 && os.Args[1] == "worker" {
-		serve := engine.ServeInfer
-		if os.Args[2] == "train" {
-			serve = engine.ServeTrain
-		}
-		if err := serve(os.Stdin, os.Stdout); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		os.Exit(0)
-	}
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { enginetest.Main(m) }
 
 // open runs an appliance with the real model under these names, real workers
 // included, and returns its owner's client and the address of the API. Its

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"cloister/appliance/engine"
+	"cloister/appliance/engine/enginetest"
 	"cloister/llama/chat"
 	"cloister/llama/gguf/tinygguf"
 	"cloister/lora/train"
@@ -21,7 +22,7 @@ func TestDivergedKeepsBest(t *testing.T) {
 	if err := tinygguf.WriteFile(base, tinygguf.Default()); err != nil {
 		t.Fatal(err)
 	}
-	for name, trainer := range map[string]engine.Trainer{"local": engine.LocalTrainer{}, "child": engine.ChildTrainer{Exe: workerCommand("train")}} {
+	for name, trainer := range map[string]engine.Trainer{"local": engine.LocalTrainer{}, "child": engine.ChildTrainer{Exe: enginetest.WorkerCommand("train")}} {
 		dir := t.TempDir()
 		req := train.Request{
 			BasePath: base, WorkDir: filepath.Join(dir, "work"), OutPath: filepath.Join(dir, "adapter.gguf"), Threads: 1,

@@ -21,29 +21,13 @@ import (
 	"cloister/llama/llamatest"
 )
 
-// The test binary is its own worker.
-func TestMain(m *testing.M) {
-	if len(os.Args) == 3 && os.Args[1] == "worker" {
-		serve := engine.ServeInfer
-		if os.Args[2] == "train" {
-			serve = engine.ServeTrain
-		}
-		if err := serve(os.Stdin, os.Stdout); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		os.Exit(0)
-	}
-	os.Exit(m.Run())
-}
-
-func workerCommand(kind string) []string { return []string{os.Args[0], "worker", kind} }
+func TestMain(m *testing.M) { enginetest.Main(m) }
 
 var options = engine.Options{Context: enginetest.ContextTokens, Slots: 3}
 
 func openChild(t *testing.T) *engine.Child {
 	t.Helper()
-	c, err := engine.NewChild(t.Context(), workerCommand("infer"), llamatest.Model(t), options)
+	c, err := engine.NewChild(t.Context(), enginetest.WorkerCommand("infer"), llamatest.Model(t), options)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -193,7 +177,7 @@ func TestChildRefusesBadModel(t *testing.T) {
 	if err := os.WriteFile(path, []byte("no model"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c, err := engine.NewChild(t.Context(), workerCommand("infer"), path, options)
+	c, err := engine.NewChild(t.Context(), enginetest.WorkerCommand("infer"), path, options)
 	if err == nil {
 		c.Close()
 		t.Fatal("garbage was loaded")

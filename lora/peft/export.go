@@ -92,7 +92,7 @@ func (b *base) export(a *train.Adapter) (map[string]matrix, written, error) {
 	}
 	targets := slices.Sorted(maps.Keys(names))
 	for _, n := range names {
-		if n != b.layers { // a name would adapt layers that the adapter leaves alone
+		if n != b.layers || b.partOfAnother() { // a name would adapt layers that the adapter leaves alone
 			targets = slices.Sorted(slices.Values(paths))
 		}
 	}

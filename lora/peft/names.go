@@ -22,6 +22,10 @@ var ErrArchitecture = errors.New("no PEFT names for this architecture")
 type family struct {
 	modules  map[string]string // GGUF's name in the layer → path of the module in the layer
 	permuted bool              // rows of attn_q and attn_k
+	// pictures is the number of layers from which on the published models also
+	// see pictures: their language model is a part of another, and the vision
+	// tower beside it has modules of the same names. 0: none do.
+	pictures int
 }
 
 var separate = map[string]string{
@@ -31,10 +35,11 @@ var separate = map[string]string{
 
 // families by general.architecture.
 var families = map[string]family{
-	"llama":  {modules: separate, permuted: true},
-	"qwen2":  {modules: separate},
-	"qwen3":  {modules: separate},
-	"gemma3": {modules: separate},
+	"llama": {modules: separate, permuted: true},
+	"qwen2": {modules: separate},
+	"qwen3": {modules: separate},
+	// 270M and 1B have 18 and 26 layers; 4B, 12B and 27B have 34, 48 and 62.
+	"gemma3": {modules: separate, pictures: 34},
 	// phi3's ffn_up is gate and up in one.
 	"phi3": {modules: map[string]string{
 		"attn_qkv": "self_attn.qkv_proj", "attn_output": "self_attn.o_proj", "ffn_up": "mlp.gate_up_proj", "ffn_down": "mlp.down_proj",
@@ -99,8 +104,20 @@ func (b *base) module(tensor string) (path, name string, err error) {
 	if m == nil || b.modules[m[2]] == "" {
 		return "", "", fmt.Errorf("the adapter changes %s, which PEFT has no linear layer for in the architecture %q", shorten(tensor), b.architecture)
 	}
-	path = "model.layers." + m[1] + "." + b.modules[m[2]]
+	path = b.root() + "layers." + m[1] + "." + b.modules[m[2]]
 	return path, path[strings.LastIndexByte(path, '.')+1:], nil
+}
+
+// partOfAnother says whether the language model is a part of one that sees
+// pictures, as Transformers loads it.
+func (b *base) partOfAnother() bool { return b.pictures > 0 && b.layers >= b.pictures }
+
+// root is the path of what holds the layers.
+func (b *base) root() string {
+	if b.partOfAnother() {
+		return "model.language_model."
+	}
+	return "model."
 }
 
 // tensor is the inverse of module.
@@ -117,7 +134,7 @@ func (b *base) tensor(path string) (string, error) {
 			return "blk." + m[1] + "." + ours + ".weight", nil
 		}
 	}
-	return "", fmt.Errorf("the adapter changes %s, which is not among the linear layers of %q: %s", shorten(path), b.architecture,
+	return "", fmt.Errorf("the adapter changes %s, which is not among the linear layers of %q: %s; train it again with target_modules among them", shorten(path), b.architecture,
 		strings.Join(slices.Sorted(maps.Values(b.modules)), ", "))
 }
 

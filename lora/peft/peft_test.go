@@ -134,6 +134,8 @@ func TestRoundTrip(t *testing.T) {
 		{"qwen2", as("qwen2", 2, qwen), always(3), all, "down_proj gate_proj k_proj o_proj q_proj up_proj v_proj"},
 		{"qwen3", as("qwen3", 2, qwen), always(3), []string{"attn_v"}, "v_proj"},
 		{"gemma3", as("gemma3", 2, qwen), always(3), all, "down_proj gate_proj k_proj o_proj q_proj up_proj v_proj"},
+		{"gemma3 that sees pictures", as("gemma3", 34, map[string][2]uint64{"attn_v": {32, 16}}), always(1), []string{".1.attn_v"},
+			"model.language_model.layers.1.self_attn.v_proj"},
 		{"phi3", as("phi3", 2, phi), always(3), all, "down_proj gate_up_proj o_proj qkv_proj"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -21,6 +21,7 @@ import (
 	"cloister/llama/llamatest"
 	"cloister/lora/data"
 	"cloister/lora/model"
+	"cloister/lora/peft"
 	"cloister/lora/train"
 )
 
@@ -81,11 +82,47 @@ func oracleSubjects(t *testing.T) []oracleSubject {
 			}
 		}, false, hyper(3, 2, 4, 8, 0.01))
 	}
+	for _, a := range oracleArchitectures {
+		tiny(a.name, a.change, false, hyper(2, 2, 4, 8, 0.01))
+	}
 	path, dir := llamatest.Model(t), t.TempDir()
 	return append(out, oracleSubject{
 		name: "smollm2-q4_1", base: path, rank: 16, alpha: 32, gradRows: 4,
 		request: train.Request{JobID: "real", BasePath: path, WorkDir: filepath.Join(dir, "w"), OutPath: filepath.Join(dir, "o"), Train: facts(20), Hyperparameters: hyper(3, 2, 16, 32, 1e-3)},
 	})
+}
+
+// oracleArchitectures are others than plain llama: PEFT has other names for
+// their matrices, and Transformers another order of rows.
+var oracleArchitectures = []oracleArchitecture{
+	{"mixtral", func(c *tinygguf.Config) { c.Experts, c.ExpertsUsed, c.Seed = 4, 2, 2 }}, // of the architecture llama
+	{"qwen2", func(c *tinygguf.Config) { c.Architecture = "qwen2" }},
+	{"qwen3", func(c *tinygguf.Config) { c.Architecture, c.HeadDim, c.Tied = "qwen3", 16, true }},
+	{"qwen3moe", func(c *tinygguf.Config) { c.Architecture, c.Experts, c.ExpertsUsed, c.Seed = "qwen3moe", 6, 2, 4 }},
+	{"gemma3", oracleGemma(3)},
+	{"gemma3-34", oracleGemma(34)}, // in PEFT's eyes a part of a model that sees pictures
+	{"phi3", func(c *tinygguf.Config) { c.Architecture = "phi3" }},
+}
+
+type oracleArchitecture struct {
+	name   string
+	change func(*tinygguf.Config)
+}
+
+func oracleGemma(layers int) func(*tinygguf.Config) {
+	return func(c *tinygguf.Config) {
+		c.Architecture, c.Layers, c.HeadDim, c.Tied = "gemma3", layers, 16, true
+		c.Window, c.WindowPattern, c.WindowRopeBase, c.RopeBase = 6, 2, 1000, 100000
+	}
+}
+
+// Every architecture that can be exported is compared with PEFT.
+func TestOracleOfEveryArchitecture(t *testing.T) {
+	for _, want := range peft.Architectures() {
+		if want != "llama" && !slices.ContainsFunc(oracleArchitectures, func(a oracleArchitecture) bool { return a.name == want }) {
+			t.Errorf("no comparison with PEFT for %s", want)
+		}
+	}
 }
 
 // TestOracleLive compares with PyTorch and PEFT as they are installed.

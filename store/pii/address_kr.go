@@ -29,6 +29,7 @@ func findKoreanAddresses(d *doc, rec *recogniser) {
 			}
 			d.add(rec, a.start, end, score, why)
 			if score >= 0.5 {
+				d.flag[a.start] |= flagAddress
 				next = end
 			}
 		}

@@ -7,6 +7,7 @@ const (
 	flagHitEnd   = 1 << iota // a word of the lexicon ends before it
 	flagHitStart             // a word of the lexicon begins at it
 	flagValue                // the value of a label may begin at it
+	flagAddress              // an address begins at it
 )
 
 // value is a place at which the value of a label may begin.

@@ -151,8 +151,13 @@ func (d *doc) byteEnd(i int) int {
 
 // add records a proposal for r[start:end].
 func (d *doc) add(rec *recogniser, start, end int, score float64, evidence string) {
+	d.addAs(rec, rec.entity, start, end, score, evidence)
+}
+
+// addAs records a proposal of an entity that is not the recogniser's usual one.
+func (d *doc) addAs(rec *recogniser, entity string, start, end int, score float64, evidence string) {
 	d.cands = append(d.cands, cand{
-		start: start, end: end, entity: rec.entity, score: min(score, 1),
+		start: start, end: end, entity: entity, score: min(score, 1),
 		recogniser: rec.name, evidence: evidence, rank: rec.rank,
 	})
 }

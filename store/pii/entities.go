@@ -29,6 +29,15 @@ const (
 	MACAddress      = "MAC_ADDRESS"
 	URL             = "URL"
 	Secret          = "SECRET"
+	Fax             = "FAX"
+	Postcode        = "POSTCODE"
+	DocumentID      = "DOC_ID"
+	VehicleID       = "VIN"
+	Age             = "AGE" // up to 89
+	OldAge          = "OLD_AGE"
+	Education       = "EDUCATION"
+	Position        = "POSITION"
+	Nationality     = "NATIONALITY"
 )
 
 var entities = []string{
@@ -37,15 +46,31 @@ var entities = []string{
 	Passport, DriverLicense, BankAccount, HealthInsurance, VehiclePlate,
 	CourtCase, MedicalRecord, LicenseNumber, CreditCard, IBAN,
 	SocialSecurity, IPAddress, MACAddress, URL, Secret,
+	Fax, Postcode, DocumentID, VehicleID, OldAge,
+	Age, Education, Position, Nationality,
 }
+
+var quasi = []string{Age, Education, Position, Nationality}
 
 // Entities returns the names of all entities that a Masker can find.
 func Entities() []string { return slices.Clone(entities) }
 
+// QuasiEntities returns the entities that single nobody out by themselves, but
+// may together: they are found only when [Options] names them. An age of 90 or
+// more is rare enough to be an entity of its own, [OldAge], as in the Safe
+// Harbor rule of HIPAA (45 CFR 164.514(b)(2)).
+func QuasiEntities() []string { return slices.Clone(quasi) }
+
+// DefaultEntities returns what a Masker masks unless told otherwise: every
+// entity but those of [QuasiEntities].
+func DefaultEntities() []string {
+	return slices.DeleteFunc(Entities(), func(e string) bool { return slices.Contains(quasi, e) })
+}
+
 // DatasetEntities returns what is masked in training data unless told
-// otherwise: every entity but [Date] and [URL]. Opening days, deadlines and the
-// institution's own pages are facts that a model has to learn; dates of birth
-// are masked.
+// otherwise: [DefaultEntities] but [Date] and [URL]. Opening days, deadlines and
+// the institution's own pages are facts that a model has to learn; dates of
+// birth are masked.
 func DatasetEntities() []string {
-	return slices.DeleteFunc(Entities(), func(e string) bool { return e == Date || e == URL })
+	return slices.DeleteFunc(DefaultEntities(), func(e string) bool { return e == Date || e == URL })
 }

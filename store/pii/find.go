@@ -26,8 +26,8 @@ func (m *Masker) find(texts []string) [][]Finding {
 				continue
 			}
 			changed[i] = false
-			for r := range recognisers {
-				recognisers[r].find(d, &recognisers[r])
+			for _, r := range m.recognisers {
+				r.find(d, r)
 			}
 			chosen[i] = m.choose(d)
 			names.confirm(d, chosen[i])

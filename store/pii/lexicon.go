@@ -49,6 +49,14 @@ const (
 	kTitle
 	kGreeting
 	kAdvocate // professions that are registered
+	kFax
+	kPostcode
+	kDocument
+	kVIN
+	kAge
+	kEducation
+	kPosition
+	kNationality
 )
 
 // kindNames are the section names of data/labels.txt.
@@ -60,6 +68,8 @@ var kindNames = map[string]kind{
 	"DOB": kDOB, "DATE": kDate, "NOTID": kNotID,
 	"MAC": kMAC, "SECRET": kSecret, "ADMIN": kAdmin, "VERSION": kVersion, "ADDRESS": kAddress,
 	"NAME": kName, "ROLE": kRole, "TITLE": kTitle, "GREETING": kGreeting, "ADVOCATE": kAdvocate,
+	"FAX": kFax, "POSTCODE": kPostcode, "DOCUMENT": kDocument, "VIN": kVIN, "AGE": kAge,
+	"EDUCATION": kEducation, "POSITION": kPosition, "NATIONALITY": kNationality,
 }
 
 // lexicon returns the words that all texts are scanned for.
@@ -114,7 +124,7 @@ type automatonOfWords struct {
 // kLabels are the kinds of which a value may follow.
 const kLabels = kRRN | kFRN | kBRN | kCRN | kPassport | kDriver | kPhone | kEmail | kCard | kBank | kBankName | kInsurance |
 	kPlate | kCase | kRecord | kLicense | kSSN | kIBAN | kIP | kDOB | kDate | kNotID | kMAC | kSecret | kAdmin | kVersion |
-	kAddress | kName | kRole
+	kAddress | kName | kRole | kFax | kPostcode | kDocument | kVIN | kAge | kEducation | kPosition | kNationality
 
 // spacedKinds are the labels that forms stretch with blanks.
 const spacedKinds = kName | kRole | kAddress | kDOB | kPhone | kRRN

@@ -16,7 +16,10 @@ type Masker struct {
 	minScore float64
 	wanted   map[string]bool
 	allow    *allowList
-	work     atomic.Int64 // see doc.steps
+
+	recognisers []*recogniser // those that take part
+
+	work atomic.Int64 // see doc.steps
 }
 
 // New returns a Masker. The vault gives the tokens; it may be nil only with
@@ -42,8 +45,13 @@ func New(v Vault, o Options) (*Masker, error) {
 		m.wanted[e] = true
 	}
 	if len(o.Entities) == 0 {
-		for _, e := range entities {
+		for _, e := range DefaultEntities() {
 			m.wanted[e] = true
+		}
+	}
+	for i := range recognisers {
+		if r := &recognisers[i]; m.wanted[r.entity] || !slices.Contains(quasi, r.entity) {
+			m.recognisers = append(m.recognisers, r)
 		}
 	}
 	m.allow = newAllowList(o.Allow)

@@ -5,7 +5,7 @@ package pii
 // kIDs are the labels of identifiers: one of them right before a number says
 // what it is, and so that it is nothing else.
 const kIDs = kRRN | kFRN | kBRN | kCRN | kPassport | kDriver | kPhone | kCard | kBank | kInsurance |
-	kPlate | kRecord | kLicense | kSSN | kIBAN | kNotID
+	kPlate | kRecord | kLicense | kSSN | kIBAN | kNotID | kPostcode | kDocument | kVIN
 
 // window is how far, in runes, a label may stand from what it speaks about
 // when other words stand between.

@@ -21,7 +21,7 @@ func (d *doc) phonesFrom(rec *recogniser, list []group, i int, g group) {
 			if d.at(from-1) == '(' && d.closes(from, end) {
 				from--
 			}
-			d.add(rec, from, end, 0.93, why)
+			d.addAs(rec, d.lineKind(from), from, end, 0.93, why)
 		}
 		return
 	}
@@ -43,7 +43,7 @@ func (d *doc) phonesFrom(rec *recogniser, list []group, i int, g group) {
 	}
 	if d.label(start)&kPhone != 0 {
 		if end, ok := d.phoneByLabel(list, i); ok {
-			d.add(rec, open, end, 0.85, "label")
+			d.addAs(rec, d.lineKind(open), open, end, 0.85, "label")
 		}
 	}
 }
@@ -62,7 +62,23 @@ func (d *doc) addPhone(rec *recogniser, from, start, end int, score float64, why
 			score, why = min(score+0.1, 0.99), why+", word nearby"
 		}
 	}
-	d.add(rec, from, end, score, why)
+	d.addAs(rec, d.lineKind(from), from, end, score, why)
+}
+
+// lineKind says whether the number at r[start:] is that of a fax: behind a label
+// such as 팩스, or behind "F.".
+func (d *doc) lineKind(start int) string {
+	if d.label(start)&kFax != 0 {
+		return Fax
+	}
+	p := start
+	for p > 0 && start-p < 3 && (d.cls[p-1] == cSpace || d.r[p-1] == '.' || d.r[p-1] == ':' || d.r[p-1] == ')') {
+		p--
+	}
+	if lower(d.at(p-1)) == 'f' && !d.class(p-2).word() && p < start {
+		return Fax
+	}
+	return Phone
 }
 
 // phoneBorder says whether a telephone number can begin at r[start].

@@ -70,13 +70,13 @@ const (
 	ModeLabel
 )
 
-// Options configure a Masker. The zero value masks every entity with tokens.
+// Options configure a Masker. The zero value masks [DefaultEntities] with tokens.
 type Options struct {
 	// Allow holds values that stay, such as the institution's own names and
 	// numbers. They are compared without regard to case, spaces, separators and
 	// width of characters.
 	Allow []string
-	// Entities to mask; empty means all of [Entities].
+	// Entities to mask; empty means all of [DefaultEntities].
 	Entities []string
 	// Mode of replacement.
 	Mode Mode

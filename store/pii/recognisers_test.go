@@ -151,3 +151,15 @@ func TestTables(t *testing.T) {
 		"품목,수량\n이부프로펜,20",
 	})
 }
+
+// TestNewDocuments are the entities of letters, vehicles and keys.
+func TestNewDocuments(t *testing.T) {
+	want(t, newMasker(t, pii.Options{}), []string{
+		"전화 {PHONE|02-345-6789} 팩스 {FAX|02-345-6780}", "Fax: {FAX|(212) 555-0143}", "T. {PHONE|031-245-1100} F. {FAX|031-245-1101}",
+		"우편번호 {POSTCODE|06236}", "우편번호: {POSTCODE|135-080}", "(우 {POSTCODE|03187})", "ZIP code: {POSTCODE|60614-1234}", "{ADDRESS|(06236) 서울 강남구 테헤란로 152}", "항목 12345건",
+		"문서번호: {DOC_ID|총무과-2024-118}", "시행 {DOC_ID|의료정책과-1234} ({DATE|2024. 5. 6.})", "공정증서 {DOC_ID|2024년 제381호} 정본", "증권번호 {DOC_ID|L2024-0019283}", "Policy No. {DOC_ID|HX-2201934}", "주문번호 2024-118",
+		"차대번호 {VIN|KMHEC41DBEA123456}", "{VIN|1M8GDM9AXKP042788}", "1M8GDM9AXKP042789", "코드 ABCDEFGH123456789",
+		"Authorization: Bearer {SECRET|abcdEFGH12345678ijkl}", "DSN={URL|postgres://app}:{SECRET|s3cr-et}@x", "{SECRET|xoxb-123456789012-abcdefghijkl}", "{SECRET|123456789:AAabcdefghijklmnopqrstuvwxyz0123456}",
+		"{SECRET|glpat-abcdefghij0123456789}", "sk-learn-contrib-of-somebody", "the bearer of this letter", "basic understanding of things",
+	})
+}

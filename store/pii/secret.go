@@ -2,41 +2,31 @@ package pii
 
 import "strings"
 
-// secretPrefixes begin the keys of well-known services (compare the rules of
-// gitleaks, MIT), with the least number of further characters.
-var secretPrefixes = []struct {
-	prefix string
-	least  int
-}{
-	{"sk-", 20}, {"sk_live_", 16}, {"sk_test_", 16}, {"rk_live_", 16}, {"pk_live_", 16}, {"ghp_", 30}, {"gho_", 30},
-	{"ghu_", 30}, {"ghs_", 30}, {"github_pat_", 30}, {"glpat-", 18}, {"xoxb-", 20}, {"xoxp-", 20}, {"xoxa-", 20},
-	{"AKIA", 16}, {"ASIA", 16}, {"AIza", 30}, {"ya29.", 20}, {"eyJ", 40}, {"npm_", 30}, {"hf_", 30}, {"SG.", 40},
-	{"pypi-", 40}, {"dop_v1_", 40}, {"AGE-SECRET-KEY-", 40},
-}
-
-// findSecrets finds keys of services by their prefixes, private keys, and what
-// stands behind the label of a password.
+// findSecrets finds keys of services by their prefixes, private keys, passwords
+// in addresses, and what stands behind the label of a password.
 func findSecrets(d *doc, rec *recogniser) {
 	next := 0
 	for _, w := range d.words {
 		start := int(w.start)
-		if w.hangul || start < next || d.class(start-1).word() {
+		if w.hangul || start < next || d.class(start-1).word() || d.r[start] >= 128 {
 			continue
 		}
-		for _, p := range secretPrefixes {
-			if rune(p.prefix[0]) != d.r[start] || !d.exactPrefix(start, p.prefix) {
+		if p := d.authorization(start, int(w.end)); p > 0 {
+			if end := d.secretEnd(p); end-p >= 16 && d.digitsIn(p, end) > 1 {
+				d.add(rec, p, end, 0.85, "word of an authorization")
+				next = end
+			}
+			continue
+		}
+		for _, p := range secretStarts()[d.r[start]] {
+			if !d.exactPrefix(start, p.prefix) {
 				continue
 			}
-			end := start
-			for end < len(d.r) && isSecretRune(d.r[end], d.cls[end]) {
-				end++
-			}
-			for end > start && !d.cls[end-1].word() {
-				end--
-			}
-			if end-start >= len(p.prefix)+p.least {
+			tail := start + len(p.prefix)
+			end := d.secretEnd(start)
+			next = end
+			if end-tail >= p.least && d.digitsIn(tail, end) > 0 {
 				d.add(rec, start, end, 0.97, "prefix of a key")
-				next = end
 				break
 			}
 		}
@@ -46,7 +36,80 @@ func findSecrets(d *doc, rec *recogniser) {
 			d.secretAfter(rec, int(h.end))
 		}
 	}
+	d.addressPasswords(rec)
 	d.findPrivateKeys(rec)
+}
+
+// authorization returns where the value begins behind "Bearer " or "Basic ", or
+// the path behind the address of a webhook; 0 if the word r[start:end] is none.
+func (d *doc) authorization(start, end int) int {
+	switch end - start {
+	case 5:
+		if d.hasPrefix(start, "hooks.slack.com/services/") {
+			return start + len("hooks.slack.com/services/")
+		}
+		if d.hasPrefix(start, "basic ") {
+			return end + 1
+		}
+	case 6:
+		if d.hasPrefix(start, "bearer ") {
+			return end + 1
+		}
+	}
+	return 0
+}
+
+// secretEnd returns where the key ends that begins at start.
+func (d *doc) secretEnd(start int) int {
+	end := start
+	for end < len(d.r) && isSecretRune(d.r[end], d.cls[end]) {
+		end++
+	}
+	d.steps += end - start
+	for end > start && !d.cls[end-1].word() && d.r[end-1] != '=' {
+		end--
+	}
+	return end
+}
+
+func (d *doc) digitsIn(from, to int) int {
+	n := 0
+	for ; from < to; from++ {
+		if d.cls[from] == cDigit {
+			n++
+		}
+	}
+	return n
+}
+
+// addressPasswords finds the password in "postgres://user:password@host", and
+// the key of a bot of Telegram, "123456789:AA…".
+func (d *doc) addressPasswords(rec *recogniser) {
+	for _, at := range d.ats {
+		p := int(at)
+		for p > 0 && int(at)-p < 64 && d.r[p-1] > ' ' && d.r[p-1] < 127 && d.r[p-1] != ':' && d.r[p-1] != '/' && d.r[p-1] != '@' {
+			p--
+		}
+		d.steps += int(at) - p
+		if p == int(at) || d.at(p-1) != ':' {
+			continue
+		}
+		q := p - 1
+		for q > 0 && p-q < 64 && (d.cls[q-1].word() || d.r[q-1] == '_' || d.r[q-1] == '-' || d.r[q-1] == '.') {
+			q--
+		}
+		d.steps += p - q
+		if d.at(q-1) == '/' && d.at(q-2) == '/' && d.at(q-3) == ':' {
+			d.add(rec, p, int(at), 0.98, "password in an address")
+		}
+	}
+	for _, g := range d.groups {
+		if end := int(g.end); g.len() >= 8 && g.len() <= 10 && d.at(end) == ':' && d.exactPrefix(end+1, "AA") {
+			if e := d.secretEnd(end + 1); e-end == 36 && d.clear(int(g.start), int(g.end)) {
+				d.add(rec, int(g.start), e, 0.97, "key of a bot")
+			}
+		}
+	}
 }
 
 // exactPrefix says whether s stands at r[at:], capitals as they are.

@@ -1,6 +1,9 @@
 package pii
 
 import (
+	"fmt"
+	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 )
@@ -8,15 +11,18 @@ import (
 // allowList holds the values that stay.
 type allowList struct {
 	values  map[string]bool // folded
-	phrases *automaton      // as written, to find what lies inside of an allowed phrase
+	phrases *automaton      // as written, to find what lies inside of an allowed phrase; nil: none
+
+	patterns []*regexp.Regexp // of whole values
 }
 
-// newAllowList returns nil if values holds nothing.
-func newAllowList(values []string) *allowList {
+// newAllowList returns nil if there are no values and no patterns. Errors name
+// the pattern.
+func newAllowList(values, patterns []string) (*allowList, error) {
 	a := &allowList{values: make(map[string]bool, len(values))}
 	phrases := make(map[string]kind)
 	for _, v := range values {
-		d := newDoc(strings.TrimSpace(v))
+		d := newDoc(strings.TrimSpace(v), nil)
 		if k := foldKey(d.r); k != "" {
 			a.values[k] = true
 			a.values[foldKey(withoutTitles(d.r))] = true
@@ -25,11 +31,22 @@ func newAllowList(values []string) *allowList {
 		d.free()
 	}
 	delete(a.values, "")
-	if len(phrases) == 0 {
-		return nil
+	for i, p := range patterns {
+		re, err := compilePattern(p)
+		if err == nil {
+			re, err = regexp.Compile(`^(?:` + p + `)$`)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("allowed pattern %d: %w", i+1, err)
+		}
+		a.patterns = append(a.patterns, re)
 	}
-	a.phrases = newAutomaton(phrases)
-	return a
+	if len(phrases) > 0 {
+		a.phrases = newAutomaton(phrases)
+	} else if len(patterns) == 0 {
+		return nil, nil
+	}
+	return a, nil
 }
 
 // withoutTitles drops the title from "Dr. Sarah Kim" and "박지훈 원장", so that
@@ -56,6 +73,9 @@ func isTitleWord(w string) bool {
 // mark sets covered for the runes of d inside of allowed phrases.
 func (a *allowList) mark(d *doc) {
 	d.covered = resize(d.covered, len(d.r))
+	if a.phrases == nil {
+		return
+	}
 	state := int32(0)
 	for i, r := range d.r {
 		var s uint16
@@ -78,13 +98,19 @@ func (a *allowList) mark(d *doc) {
 	}
 }
 
-// permits says whether c is an allowed value or lies inside of an allowed phrase.
+// permits says whether c is an allowed value, lies inside of an allowed phrase
+// or is matched by an allowed pattern from its first character to its last.
 func (a *allowList) permits(d *doc, c cand) bool {
 	inside := true
 	for i := c.start; i < c.end && inside; i++ {
 		inside = d.covered[i]
 	}
-	return inside || a.values[foldKey(d.r[c.start:c.end])]
+	if inside || a.values[foldKey(d.r[c.start:c.end])] {
+		return true
+	}
+	return len(a.patterns) > 0 && slices.ContainsFunc(a.patterns, func(p *regexp.Regexp) bool {
+		return p.MatchString(d.slice(c.start, c.end))
+	})
 }
 
 // foldKey returns letters and digits of normalised runes in lower case: the

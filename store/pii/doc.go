@@ -28,6 +28,7 @@ func (c class) word() bool  { return c >= cDigit && c <= cLetter }
 // matchers are indexes into r; only the last step goes back to bytes.
 type doc struct {
 	text string
+	own  map[string]bool // labels of the user's entities, which stand for themselves
 	r    []rune
 	cls  []class
 	off  []uint32 // byte offset in text where r[i] begins
@@ -86,8 +87,10 @@ type cand struct {
 
 var docs = sync.Pool{New: func() any { return new(doc) }}
 
-func newDoc(text string) *doc {
+// newDoc returns text normalised. own are entities of the user's.
+func newDoc(text string, own map[string]bool) *doc {
 	d := docs.Get().(*doc)
+	d.own = own
 	d.reset(text)
 	d.normalise()
 	return d
@@ -110,7 +113,7 @@ func (d *doc) clearScan() {
 
 // free gives the work space back. A doc of a huge text is left to the collector.
 func (d *doc) free() {
-	d.text = ""
+	d.text, d.own = "", nil
 	clear(d.r) // no text outlives the call
 	if cap(d.r) <= 1<<20 {
 		docs.Put(d)
@@ -143,7 +146,7 @@ func (d *doc) byteEnd(i int) int {
 	}
 	o := int(d.off[i-1])
 	if d.cls[i-1] == cToken {
-		return o + tokenLen(d.text[o:])
+		return o + d.markLen(d.text[o:])
 	}
 	_, n := utf8.DecodeRuneInString(d.text[o:])
 	return o + n

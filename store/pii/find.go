@@ -10,7 +10,7 @@ func (m *Masker) find(texts []string) [][]Finding {
 	all := make([][]Finding, len(texts))
 	ds := make([]*doc, len(texts))
 	for i, text := range texts {
-		ds[i] = newDoc(text)
+		ds[i] = newDoc(text, m.rules.entities())
 		ds[i].scan()
 	}
 	names := &nameSet{}
@@ -29,6 +29,7 @@ func (m *Masker) find(texts []string) [][]Finding {
 			for _, r := range m.recognisers {
 				r.find(d, r)
 			}
+			m.rules.find(d)
 			chosen[i] = m.choose(d)
 			names.confirm(d, chosen[i])
 		}

@@ -1,7 +1,9 @@
 package pii
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -16,20 +18,21 @@ type Masker struct {
 	minScore float64
 	wanted   map[string]bool
 	allow    *allowList
+	rules    *ruleSet // nil without rules
 
-	recognisers []*recogniser // those that take part
+	recognisers []*recogniser // the built-in ones that take part
 
 	work atomic.Int64 // see doc.steps
 }
 
 // New returns a Masker. The vault gives the tokens; it may be nil only with
-// [ModeLabel]. An unknown entity in o is an error that names it.
+// [ModeLabel]. Errors say which option is wrong, and hold no value or word of it.
 func New(v Vault, o Options) (*Masker, error) {
-	m := &Masker{vault: v, mode: o.Mode, minScore: o.MinScore, wanted: make(map[string]bool)}
-	if o.Mode != ModeToken && o.Mode != ModeLabel {
-		return nil, fmt.Errorf("unknown masking mode %d: use ModeToken or ModeLabel", o.Mode)
+	m := &Masker{vault: v, mode: cmp.Or(o.Mode, ModeToken), minScore: o.MinScore, wanted: make(map[string]bool)}
+	if m.mode != ModeToken && m.mode != ModeLabel {
+		return nil, fmt.Errorf("unknown masking mode %q: use %q or %q", o.Mode, ModeToken, ModeLabel)
 	}
-	if v == nil && o.Mode == ModeToken {
+	if v == nil && m.mode == ModeToken {
 		return nil, fmt.Errorf("masking with tokens needs a vault: pass one, or use ModeLabel")
 	}
 	if m.minScore == 0 {
@@ -38,14 +41,31 @@ func New(v Vault, o Options) (*Masker, error) {
 	if m.minScore < 0 || m.minScore > 1 || math.IsNaN(m.minScore) {
 		return nil, fmt.Errorf("MinScore is %v: use a number above 0 and at most 1", o.MinScore)
 	}
-	for _, e := range o.Entities {
-		if !slices.Contains(entities, e) {
-			return nil, fmt.Errorf("unknown entity %q: the known ones are %s", e, strings.Join(entities, ", "))
+	var err error
+	if m.rules, err = newRuleSet(o.Rules); err != nil {
+		return nil, err
+	}
+	if m.allow, err = newAllowList(o.Allow, o.AllowPatterns); err != nil {
+		return nil, err
+	}
+	return m, m.want(o.Entities)
+}
+
+// want sets the entities that are masked, none meaning those of the default and
+// of the rules, and the recognisers that take part.
+func (m *Masker) want(list []string) error {
+	known := slices.Concat(entities, slices.Sorted(maps.Keys(m.rules.entities())))
+	for _, e := range list {
+		if !slices.Contains(known, e) {
+			return fmt.Errorf("unknown entity %q: the known ones are %s", e, strings.Join(known, ", "))
 		}
 		m.wanted[e] = true
 	}
-	if len(o.Entities) == 0 {
+	if len(list) == 0 {
 		for _, e := range DefaultEntities() {
+			m.wanted[e] = true
+		}
+		for _, e := range m.rules.all() {
 			m.wanted[e] = true
 		}
 	}
@@ -54,8 +74,7 @@ func New(v Vault, o Options) (*Masker, error) {
 			m.recognisers = append(m.recognisers, r)
 		}
 	}
-	m.allow = newAllowList(o.Allow)
-	return m, nil
+	return nil
 }
 
 // Find returns the personal data of text, in order and without overlaps. The

@@ -102,7 +102,7 @@ func TestNewRefuses(t *testing.T) {
 		says  string
 	}{
 		"no vault":       {nil, pii.Options{}, "vault"},
-		"unknown mode":   {v, pii.Options{Mode: 9}, "mode"},
+		"unknown mode":   {v, pii.Options{Mode: "blur"}, "mode"},
 		"unknown entity": {v, pii.Options{Entities: []string{"NAME"}}, `"NAME"`},
 		"score too high": {v, pii.Options{MinScore: 1.5}, "MinScore"},
 		"score below":    {v, pii.Options{MinScore: -1}, "MinScore"},

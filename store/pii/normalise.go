@@ -107,7 +107,7 @@ func (d *doc) normalise() {
 		c := text[i]
 		if c < utf8.RuneSelf {
 			if c == '<' || c == '[' {
-				if n := markLen(text[i:]); n > 0 {
+				if n := d.markLen(text[i:]); n > 0 {
 					d.push(0, cToken, i)
 					i += n
 					continue
@@ -153,7 +153,7 @@ func (d *doc) normaliseSlow(t *[0x10000]uint16) {
 	d.reset(d.text)
 	var it norm.Iter
 	for from := 0; from < len(d.text); {
-		to, mark := nextMark(d.text, from)
+		to, mark := d.nextMark(from)
 		it.InitString(norm.NFC, d.text[from:to])
 		for !it.Done() {
 			start := from + it.Pos()
@@ -190,10 +190,11 @@ func (d *doc) pushSegment(t *[0x10000]uint16, seg []byte, start, end int) {
 
 // nextMark returns where the next mask token begins at or after from, and its
 // length; without one, the end of the text and 0.
-func nextMark(text string, from int) (pos, n int) {
+func (d *doc) nextMark(from int) (pos, n int) {
+	text := d.text
 	for i := from; i < len(text); i++ {
 		if text[i] == '<' || text[i] == '[' {
-			if n := markLen(text[i:]); n > 0 {
+			if n := d.markLen(text[i:]); n > 0 {
 				return i, n
 			}
 		}

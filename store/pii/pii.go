@@ -60,14 +60,14 @@ type Finding struct {
 }
 
 // Mode is the way in which a finding is replaced.
-type Mode int
+type Mode string
 
 // The modes.
 const (
 	// ModeToken writes a token of the vault, such as <PERSON_3>. It can be undone.
-	ModeToken Mode = iota
+	ModeToken Mode = "token"
 	// ModeLabel writes the kind of data, such as [PERSON]. It cannot be undone.
-	ModeLabel
+	ModeLabel Mode = "label"
 )
 
 // Options configure a Masker. The zero value masks [DefaultEntities] with tokens.
@@ -76,9 +76,14 @@ type Options struct {
 	// numbers. They are compared without regard to case, spaces, separators and
 	// width of characters.
 	Allow []string
-	// Entities to mask; empty means all of [DefaultEntities].
+	// AllowPatterns are regular expressions, as in [Rule]: a finding that one of
+	// them matches from its first character to its last stays.
+	AllowPatterns []string
+	// Entities to mask; empty means all of [DefaultEntities] and those of Rules.
 	Entities []string
-	// Mode of replacement.
+	// Rules of the user's own. They stand before the built-in recognisers.
+	Rules []Rule
+	// Mode of replacement; empty means [ModeToken].
 	Mode Mode
 	// MinScore is the lowest score that is masked; 0 means [DefaultMinScore].
 	MinScore float64

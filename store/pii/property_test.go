@@ -28,7 +28,11 @@ func corpus(t testing.TB) []string {
 // changes nothing; unmasking restores the text.
 func check(t *testing.T, text string) {
 	t.Helper()
-	m := newMasker(t, pii.Options{})
+	checkWith(t, newMasker(t, pii.Options{}), text)
+}
+
+func checkWith(t *testing.T, m *pii.Masker, text string) {
+	t.Helper()
 	found := m.Find(text)
 	masked, findings, err := m.Mask(text)
 	if err != nil {

@@ -120,12 +120,12 @@ func tokenLen(s string) int {
 
 // markLen returns the length of what Mask writes, <PERSON_3> or [PERSON], at
 // the start of s, or 0.
-func markLen(s string) int {
+func (d *doc) markLen(s string) int {
 	if s[0] == '<' {
 		return tokenLen(s)
 	}
-	end := strings.IndexByte(s[:min(len(s), 24)], ']')
-	if end > 1 && slices.Contains(entities, s[1:end]) {
+	end := strings.IndexByte(s[:min(len(s), 36)], ']')
+	if end > 1 && (slices.Contains(entities, s[1:end]) || d.own[s[1:end]]) {
 		return end + 1
 	}
 	return 0

@@ -178,8 +178,9 @@ func (d *doc) addressNumber(a *address, p int) bool {
 	if d.at(q) == '동' && !a.area && a.districts > 0 && q-p == 1 {
 		return false
 	}
-	if d.at(q) == '-' && d.class(q+1) == cDigit {
-		r := q + 1
+	if dash, next := d.looseDash(q); next > 0 {
+		q = dash
+		r := next
 		for r-q < 5 && d.class(r) == cDigit {
 			r++
 		}
@@ -198,6 +199,18 @@ func (d *doc) addressNumber(a *address, p int) bool {
 	}
 	a.number, a.end = true, q
 	return true
+}
+
+// looseDash says whether a dash and a digit follow at p, perhaps with a blank on
+// both sides: the places of both, or 0.
+func (d *doc) looseDash(p int) (dash, digit int) {
+	if d.at(p) == '-' && d.class(p+1) == cDigit {
+		return p, p + 1
+	}
+	if d.class(p) == cSpace && d.at(p+1) == '-' && d.class(p+2) == cSpace && d.class(p+3) == cDigit {
+		return p + 1, p + 3
+	}
+	return 0, 0
 }
 
 // countsSomething says whether a unit follows a number, so that it is not that

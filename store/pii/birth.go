@@ -12,6 +12,8 @@ func findBirths(d *doc, rec *recogniser) {
 			d.add(rec, s.start, s.end, 0.99, "label")
 		case d.bornBehind(s.end):
 			d.add(rec, s.start, s.end, 0.97, "word behind")
+		case s.bare && d.answersBirth(s):
+			d.add(rec, s.start, s.end, 0.75, "answer to a question for it")
 		case s.bare && d.behindName(s.start) && d.at(s.end) == ')':
 			d.add(rec, s.start, s.end, 0.8, "in parentheses behind a name")
 		case s.bare || label&(kDate|kAdmin) != 0:
@@ -23,6 +25,21 @@ func findBirths(d *doc, rec *recogniser) {
 			}
 		}
 	}
+}
+
+// answersBirth says whether six digits are what someone says who was asked for
+// the date of birth: "생년월일 여섯 자리 부탁드립니다.\n고객: 920318이요."
+func (d *doc) answersBirth(s dateSpan) bool {
+	h, ok := d.near(s.start, 48, kDOB|kDate|kAdmin|kPhone|kIDs)
+	if !ok || h.kind&kDOB == 0 {
+		return false
+	}
+	for i := int(h.end); i < s.start; i++ {
+		if d.cls[i] == cDigit {
+			return false
+		}
+	}
+	return true
 }
 
 // behindName says whether "(" and what reads as a Korean name stand before r[start].

@@ -8,6 +8,8 @@ const (
 	flagHitStart             // a word of the lexicon begins at it
 	flagValue                // the value of a label may begin at it
 	flagAddress              // an address begins at it
+	flagName                 // a name that was found begins at it
+	flagNameEnd              // a name that was found ends before it
 )
 
 // value is a place at which the value of a label may begin.

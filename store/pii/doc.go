@@ -21,6 +21,9 @@ const (
 	cToken                // a mask token, one rune long
 )
 
+// personToken is the rune that stands for a mask token of a person; others are 0.
+const personToken = 1
+
 func (c class) latin() bool { return c == cUpper || c == cLower }
 func (c class) word() bool  { return c >= cDigit && c <= cLetter }
 
@@ -34,15 +37,17 @@ type doc struct {
 	off  []uint32 // byte offset in text where r[i] begins
 	ends []uint32 // byte offset where r[i] ends; empty when every r[i] is one source rune
 
-	soft   []int32 // indexes before which an invisible character was dropped
-	groups []group // digit groups, in order
-	split  []group // groups again, cut at the places in soft
-	ats    []int32 // indexes of '@'
-	marks  []int32 // indexes of ':', '.' and '-', for addresses of machines
-	words  []word  // runs of letters
-	hits   []hit   // words of the lexicon, none inside another, in order
-	flag   []uint8 // of each rune, and of the end
-	values []value // where the values of labels may begin, in order
+	soft    []int32 // indexes before which an invisible character was dropped
+	groups  []group // digit groups, in order
+	split   []group // groups again, cut at the places in soft
+	ats     []int32 // indexes of '@'
+	persons []int32 // indexes of mask tokens of persons
+	hans    []int32 // where runs of Chinese characters begin
+	marks   []int32 // indexes of ':', '.' and '-', for addresses of machines
+	words   []word  // runs of letters
+	hits    []hit   // words of the lexicon, none inside another, in order
+	flag    []uint8 // of each rune, and of the end
+	values  []value // where the values of labels may begin, in order
 
 	dates []dateSpan
 	cells []cell
@@ -106,7 +111,7 @@ func (d *doc) reset(text string) {
 
 // clearScan forgets what was found in r, but not r.
 func (d *doc) clearScan() {
-	d.groups, d.split, d.ats, d.marks = d.groups[:0], d.split[:0], d.ats[:0], d.marks[:0]
+	d.groups, d.split, d.ats, d.marks, d.persons, d.hans = d.groups[:0], d.split[:0], d.ats[:0], d.marks[:0], d.persons[:0], d.hans[:0]
 	d.words, d.hits, d.values, d.cells = d.words[:0], d.hits[:0], d.values[:0], d.cells[:0]
 	d.dates, d.cands, d.weak = d.dates[:0], d.cands[:0], d.weak[:0]
 }

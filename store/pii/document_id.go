@@ -68,12 +68,16 @@ func (d *doc) codeStart(pos, limit int) int {
 // codeEnd reads digits, letters, dashes and slashes from start on, and "제…호".
 func (d *doc) codeEnd(start int) (end, digits int) {
 	end = start
+	named := false // inside of the name of a unit: "2024-건축과-118"
 	for end < len(d.r) && end-start < 32 {
 		switch c := d.cls[end]; {
 		case c == cDigit:
 			digits++
 		case c.latin():
-		case c == cHangul && digits == 0:
+		case c == cHangul && (digits == 0 || d.r[end-1] == '-' || named):
+			named = true
+			end++
+			continue
 		case (d.r[end] == '-' || d.r[end] == '/' || d.r[end] == '_') && d.class(end+1).word() && end > start:
 		case c == cHangul && d.r[end] == '년' && digits == 4: // "2024년 제123호"
 			p := d.skipBlanks(end + 1)
@@ -90,6 +94,7 @@ func (d *doc) codeEnd(start int) (end, digits int) {
 			d.steps += end - start
 			return end, digits
 		}
+		named = false
 		end++
 	}
 	d.steps += end - start

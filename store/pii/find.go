@@ -113,7 +113,11 @@ func (d *doc) collapse(chosen []cand) {
 	for _, c := range chosen {
 		keep(c.start)
 		start, end := d.off[c.start], ends[c.end-1]
-		r, cls, off, outEnds = append(r, 0), append(cls, cToken), append(off, start), append(outEnds, end)
+		mark := rune(0)
+		if c.entity == Person {
+			mark = personToken
+		}
+		r, cls, off, outEnds = append(r, mark), append(cls, cToken), append(off, start), append(outEnds, end)
 		pos = c.end
 	}
 	keep(len(d.r))

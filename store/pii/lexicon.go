@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"unicode/utf8"
 )
 
 //go:embed data/*.txt
@@ -82,8 +83,13 @@ var lexicon = sync.OnceValue(func() *automatonOfWords {
 			panic(fmt.Sprintf("store/pii: labels.txt: a line begins with %q, want a kind and a colon", name))
 		}
 		for w := range strings.SplitSeq(list, "|") {
-			if w = strings.TrimSpace(w); w != "" {
-				words[w] |= k
+			if w = strings.TrimSpace(w); w == "" {
+				continue
+			}
+			words[w] |= k
+			// "dateOfBirth": the keys of programs have no blanks.
+			if j := strings.ReplaceAll(w, " ", ""); len(j) > 5 && len(j) < len(w) && w[0] < utf8.RuneSelf {
+				words[j] |= k
 			}
 		}
 	}

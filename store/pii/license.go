@@ -9,6 +9,8 @@ func findLicenses(d *doc, rec *recogniser) {
 		if g.sep == sepDash && i+1 < len(d.groups) && d.groups[i+1].sep != sepDash { // 2019-12345
 			end = int(d.groups[i+1].end)
 			n = 2
+		} else if e, ok := chain(d.groups, i, 5, 4, 5); ok { // estate agents: 27260-2018-00123
+			end, n = e, 3
 		}
 		if g.len() < 3 && n == 1 || g.len() > 10 || !alone(d.groups, i, n) {
 			continue

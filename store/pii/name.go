@@ -10,6 +10,7 @@ import (
 // stand in it, they are masked, too.
 type nameSet struct {
 	korean runeSet         // without blanks
+	given  runeSet         // of those of three syllables, without the surname
 	latin  map[string]bool // full names and the distinctive words of them, lower case
 	first  map[rune]bool   // their first runes
 }
@@ -28,10 +29,14 @@ func (s *nameSet) confirm(d *doc, chosen []cand) {
 			name := strings.ReplaceAll(d.slice(c.start, c.end), " ", "")
 			if n := len([]rune(name)); n >= 3 && n <= 5 {
 				if s.korean == nil {
-					s.korean, s.first = make(runeSet), make(map[rune]bool)
+					s.korean, s.given, s.first = make(runeSet), make(runeSet), make(map[rune]bool)
 				}
 				s.korean.add(name)
 				s.first[[]rune(name)[0]] = true
+				if n == 3 {
+					s.given.add(string([]rune(name)[1:]))
+					s.first[[]rune(name)[1]] = true
+				}
 			}
 		case cUpper, cLower:
 			s.confirmLatin(d, c)
@@ -77,6 +82,8 @@ func (s *nameSet) find(d *doc, chosen []cand) bool {
 			s.findLatin(d, int(w.start))
 		}
 	}
+	findLists(d, chosen)
+	d.findPairs()
 	for _, c := range d.weak {
 		if c.weight > -1.5 && besideName(d, c, chosen) {
 			d.cands = append(d.cands, cand{
@@ -86,6 +93,26 @@ func (s *nameSet) find(d *doc, chosen []cand) bool {
 		}
 	}
 	return len(d.cands) > before
+}
+
+// findPairs proposes names that just fall short, but are joined to another of
+// their kind: "전미도와 정문성이".
+func (d *doc) findPairs() {
+	for i := 1; i < len(d.weak); i++ {
+		a, b := d.weak[i-1], d.weak[i]
+		if a.end-a.start < 3 || b.end-b.start < 3 || a.weight+b.weight < -3.8 {
+			continue
+		}
+		if q, ok := d.nextItem(a.end); !ok || q != b.start {
+			continue
+		}
+		for _, n := range [...]koreanName{a, b} {
+			d.cands = append(d.cands, cand{
+				start: n.start, end: n.end, entity: Person, score: 0.52, recogniser: "name_pair",
+				evidence: n.evidence() + ", joined to another name", rank: len(recognisers),
+			})
+		}
+	}
 }
 
 func (s *nameSet) findKorean(d *doc, w *word) {
@@ -99,6 +126,13 @@ func (s *nameSet) findKorean(d *doc, w *word) {
 			recogniser: "name_again", evidence: "a name of the same record", rank: len(recognisers),
 		})
 		return
+	}
+	// "지안이도", of a 김지안.
+	if start, end := int(w.start), int(w.end); len(r) >= 3 && s.given.has(r[:2]) && !koreanNames().words.has(r[:2]) && d.callingTail(start, start+2, end) > 0 {
+		d.cands = append(d.cands, cand{
+			start: start, end: start + 2, entity: Person, score: confirmScore,
+			recogniser: "name_again", evidence: "given name of a name of the same record", rank: len(recognisers),
+		})
 	}
 }
 

@@ -1,5 +1,7 @@
 package pii
 
+import "strings"
+
 // namePart is a word that can be part of a name in Latin letters.
 type namePart struct {
 	start, end int        // without "'s"
@@ -36,10 +38,44 @@ func findLatinNames(d *doc, rec *recogniser) {
 		if best < 0 {
 			continue
 		}
-		d.add(rec, start, parts[n-1].end, odds(best+0.4), why)
-		next = parts[n-1].end
+		if n == 2 && len(parts) > 2 && parts[2].props == 0 && parts[2].end-parts[2].start > 2 { // "Gustavo Silva Paiva"
+			n++
+		}
+		end := parts[n-1].end
+		if n == 1 {
+			end = d.inverted(parts[0], why)
+		}
+		d.add(rec, start, end, odds(best+0.4), why)
+		next = end
 	}
 	d.lowerCaseNames(rec)
+}
+
+// inverted returns where the name ends that begins with the last name and a
+// comma, as in the field of a form: "Okonkwo, Chidi B."
+func (d *doc) inverted(last namePart, why string) int {
+	p := last.end
+	if !strings.HasPrefix(why, whyField) || d.at(p) != ',' || d.class(p+1) != cSpace || d.class(p+2) != cUpper {
+		return last.end
+	}
+	var buf [4]namePart
+	parts := d.nameParts(p+2, buf[:0])
+	if len(parts) == 0 || parts[0].is(latinCommon|latinCredential|latinOrganisation) && !parts[0].is(latinFirst) {
+		return last.end
+	}
+	n := 1
+	end := parts[0].end
+	for q := end; n < 3 && d.class(q) == cSpace && d.class(q+1) == cUpper; n++ { // "Chidi B."
+		w := d.wordAt(q + 1)
+		if w-q > 2 {
+			break
+		}
+		if end = w; d.at(w) == '.' {
+			end++
+		}
+		q = end
+	}
+	return end
 }
 
 // isTitle says whether the part is a title or greeting such as Dr or Dear.
@@ -159,6 +195,8 @@ func (d *doc) weighLatin(parts []namePart) (float64, string) {
 		switch {
 		case isPlaceholder(d.r[a.start:a.end]):
 			return -9, ""
+		case a.end-a.start <= 4 && !a.is(latinFirst|latinLast|latinSurname) && allUpper(d.cls[a.start:a.end]): // "Lt. MCA"
+			return -6, ""
 		case a.is(latinCommon) && a.is(latinFirst|latinLast):
 			return -3.2, ""
 		case a.is(latinCommon):
@@ -231,6 +269,15 @@ func isPlaceholder(r []rune) bool {
 	return len(r) < 6
 }
 
+func allUpper(cls []class) bool {
+	for _, c := range cls {
+		if c != cUpper {
+			return false
+		}
+	}
+	return true
+}
+
 // romanName weighs Korean names: HONG GILDONG, Hong Gil-dong, Kim Min Su, Gil-dong Hong.
 func (d *doc) romanName(parts []namePart) float64 {
 	a, z := parts[0], parts[len(parts)-1]
@@ -286,9 +333,14 @@ func (d *doc) beforeLatin(start int) (weight float64, why string, labelled bool)
 			return 2, "signature", false
 		case h.kind&kGreeting != 0:
 			return 2.6, "greeting", false
-		case h.kind&kRole != 0 && lines == 0:
+		case h.kind&kRole != 0 && lines == 0 && familyWords[lowerString(d.r[h.start:h.end])]:
+			return 3.1, "relation", false
+		case h.kind&kRole != 0 && lines == 0 && d.r[start-1] != '.': // not "Client.Post"
 			return 2.2, "role", false
 		}
+	}
+	if d.hasPrefix(start-4, " v. ") || d.hasPrefix(start-5, " vs. ") || d.hasPrefix(start-4, " vs ") {
+		return 1.5, "party of a case", false
 	}
 	if d.hasPrefix(start-4, "the ") || d.hasPrefix(start-2, "a ") && !d.class(start-3).word() {
 		return -2, "", false
@@ -316,17 +368,15 @@ func (d *doc) afterLatin(parts []namePart, k int, before string) (float64, strin
 	for p < parts[k-1].end+2 && (d.at(p) == ',' || d.class(p) == cSpace) {
 		p++
 	}
-	if q := d.credentialEnd(p); q > p && (d.cls[q-1] == cUpper || d.at(p-1) == ' ' && d.at(p-2) == ',') && props(d.r[p:q])&latinCredential != 0 {
+	if q := d.credentialEnd(p); q > p && (d.cls[q-1] == cUpper || d.at(p-1) == ' ' && d.at(p-2) == ',') && props(d.r[p:q])&latinCredential != 0 &&
+		(k > 1 || d.at(parts[0].end) == ',') {
 		return 3, "credentials"
 	}
-	if d.class(p) == cHangul && p > parts[k-1].end {
-		q := p
-		for q < len(d.r) && d.cls[q] == cHangul && q-p < 10 {
-			q++
+	if d.class(p) == cHangul && p > parts[k-1].end && isTitleTail(d.r[p:d.hangulEnd(p)]) {
+		if k == 1 && !parts[0].is(latinFirst|latinLast|latinSurname) { // "Qt 디자이너"
+			return 2.5, "title"
 		}
-		if t := tailOf(d.r[p:q], true); t.ok && t.weight >= 3.5 {
-			return t.weight, "title"
-		}
+		return 4, "title"
 	}
 	if _, ok := d.after(d.skipBlanks(p), 0, identity&^kRole); ok && d.at(parts[k-1].end) == ',' {
 		return 1.5, "label of what a person has behind"
@@ -339,7 +389,17 @@ func (d *doc) afterLatin(parts []namePart, k int, before string) (float64, strin
 			return 1.5, "word in parentheses"
 		}
 	}
+	if d.hasPrefix(p, "v. ") || d.hasPrefix(p, "vs. ") {
+		return 1.5, "party of a case"
+	}
 	return 0, ""
+}
+
+// familyWords are relations behind which a first name stands alone: "his wife, Adaeze,".
+var familyWords = map[string]bool{
+	"wife": true, "husband": true, "son": true, "daughter": true, "mother": true, "father": true, "brother": true, "sister": true,
+	"spouse": true, "mom": true, "dad": true, "grandmother": true, "grandfather": true, "niece": true, "nephew": true, "aunt": true,
+	"uncle": true, "cousin": true, "fiance": true, "fiancee": true, "partner": true, "grandson": true, "granddaughter": true,
 }
 
 func (d *doc) credentialEnd(p int) int {

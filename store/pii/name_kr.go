@@ -29,6 +29,11 @@ func findKoreanNames(d *doc, rec *recogniser) {
 			}
 		}
 		if best.weight < 0 {
+			if g := d.givenName(m, int(w.start), int(w.end)); g.weight > 0 {
+				best = g
+			}
+		}
+		if best.weight < 0 {
 			if best.weight > weakest {
 				d.weak = append(d.weak, best)
 			}
@@ -36,7 +41,6 @@ func findKoreanNames(d *doc, rec *recogniser) {
 		}
 		d.add(rec, best.start, best.end, odds(best.weight), best.evidence())
 		next = best.end
-		d.hanjaGloss(rec, best.end)
 	}
 }
 
@@ -68,11 +72,18 @@ const weakest = -2
 
 // bestName returns the best reading of the word r[start:end].
 func (d *doc) bestName(m *nameModel, start, end int) koreanName {
-	x := nameReader{d: d, m: m, start: start, r: d.r[start:end], best: koreanName{weight: -100}}
+	return d.bestNameAbove(m, start, end, weakest)
+}
+
+// bestNameAbove returns the best reading that weighs more than floor; what lies
+// below may be returned, too, or nothing.
+func (d *doc) bestNameAbove(m *nameModel, start, end int, floor float64) koreanName {
+	x := nameReader{d: d, m: m, start: start, r: d.r[start:end], floor: floor, best: koreanName{weight: -100}}
 	if len(x.r) < 2 || d.class(start-1) == cDigit {
 		return x.best
 	}
 	surname, compound := float64(m.surname[x.r[0]-hangulBase]), m.isCompound(x.r)
+	x.compound = compound
 	if surname == 0 && !compound {
 		return x.best
 	}
@@ -86,7 +97,7 @@ func (d *doc) bestName(m *nameModel, start, end int) koreanName {
 		} else if x.why == whyField || x.why == whyLabel {
 			x.try(2, surname-3.5)
 		}
-		if len(x.r) >= 4 && !compound {
+		if len(x.r) >= 4 && !compound && x.why != "" {
 			x.try(4, surname-3)
 		}
 	}
@@ -101,17 +112,56 @@ func (d *doc) bestName(m *nameModel, start, end int) koreanName {
 	return x.best
 }
 
+// givenName reads a usual given name without a surname, as friends call each
+// other: "윤서야", "도현이네". The tail has to be one that only persons take.
+func (d *doc) givenName(m *nameModel, start, end int) koreanName {
+	none := koreanName{weight: -100}
+	r := d.r[start:end]
+	if len(r) < 3 || len(r) > 6 || !m.given.has(r[0], r[1]) || m.words.has(r[:2]) || m.words.has(r[:3]) {
+		return none
+	}
+	tail := d.callingTail(start, start+2, end)
+	if tail == 0 {
+		return none
+	}
+	before, why := d.beforeName(start)
+	return koreanName{start, start + 2, m.weight(r[0], r[1]) + tail + before - 6, [4]string{why, "given name and how friends call it"}}
+}
+
+// callingTail weighs what hangs on a given name r[start:p] in a word that ends
+// at end: 야 and 아 at the beginning of a clause, 이 before a particle, 한테, 님.
+func (d *doc) callingTail(start, p, end int) float64 {
+	coda := hasCoda(d.r[p-1])
+	switch r := d.r[p]; {
+	case end == p+1 && (r == '야' && !coda || r == '아' && coda):
+		before := d.blanksBefore(start)
+		if c := d.class(before - 1); c == cNewline || c == cOther || c == cToken {
+			return 2.5
+		}
+		return 0
+	case r == '이' && coda && end > p+1 && tailKindOf(d.r[p:end])&tailPersonal != 0:
+		return 1.5
+	case tailKindOf(d.r[p:end])&tailPersonal != 0 && r != '이' && r != '께':
+		return 1.5
+	case (r == '님' || r == '씨') && (end == p+1 || tailKindOf(d.r[p+1:end])&(tailPersonal|tailNeutral|tailIntroduces) != 0):
+		return 3
+	}
+	return 0
+}
+
 // nameReader tries the lengths that a name can have in a word.
 type nameReader struct {
-	d       *doc
-	m       *nameModel
-	start   int
-	r       []rune
-	best    koreanName
-	before  float64 // weight of what stands before
-	why     string
-	known   bool    // the penalty
-	penalty float64 // for the ordinary word that r begins with
+	d        *doc
+	m        *nameModel
+	start    int
+	r        []rune
+	best     koreanName
+	floor    float64 // readings below do not matter
+	before   float64 // weight of what stands before
+	compound bool    // the surname has two syllables
+	why      string
+	known    bool    // the penalty
+	penalty  float64 // for the ordinary word that r begins with
 }
 
 // try weighs the first n runes as a name; given is the weight of its syllables.
@@ -119,7 +169,7 @@ func (x *nameReader) try(n int, given float64) {
 	x.d.steps += n
 	t := tailOf(x.r[n:], hasCoda(x.r[n-1]))
 	w := given + t.weight + x.before + prior
-	if !t.ok || w+mostAfter < max(x.best.weight, weakest) {
+	if !t.ok || w+mostAfter < max(x.best.weight, x.floor) {
 		return
 	}
 	if !x.known {
@@ -127,6 +177,9 @@ func (x *nameReader) try(n int, given float64) {
 		x.known = true
 	}
 	after, afterWhy := x.d.afterName(x.start+n, n == len(x.r))
+	if n == 4 && !x.compound && t.weight+after >= 3.5 && x.why != whyField { // "사회복지과장"
+		return
+	}
 	if n == 2 && t.weight < 3 && x.why == "" && afterWhy == "" {
 		return
 	}
@@ -190,6 +243,9 @@ func (d *doc) beforeName(start int) (float64, string) {
 	for p > 0 && start-p < 3 && (d.cls[p-1] == cSpace || d.r[p-1] == ':' || d.r[p-1] == '(' || d.r[p-1] == '"' || d.r[p-1] == '\'' || d.r[p-1] == '[' || d.r[p-1] == '-' || d.r[p-1] == '·') {
 		p--
 	}
+	if p < start && d.rankBefore(p) {
+		return 3.5, "title"
+	}
 	if h := d.hitEndingAt(p); h != nil && h.kind&(kRole|kName) != 0 {
 		if d.class(int(h.start)-1) != cHangul || h.end-h.start > 2 {
 			return 4, "role"
@@ -197,6 +253,9 @@ func (d *doc) beforeName(start int) (float64, string) {
 	}
 	if h := d.labelHit(start); h != nil && h.kind&kRole != 0 && !strings.ContainsRune("이가을를의", d.at(int(h.end))) { // "의뢰인은 …"
 		return 2.5, "role"
+	}
+	if w, why := d.personWord(p, start); w > 0 {
+		return w, why
 	}
 	// "저 …인데요".
 	if p < start && (d.at(p-1) == '저' || d.at(p-1) == '전') && !d.class(p-2).word() {
@@ -209,14 +268,51 @@ func (d *doc) beforeName(start int) (float64, string) {
 	return 0, ""
 }
 
+// rankBefore says whether the title of a clinician or the like in Latin letters
+// ends before r[p]: "R2 도경완", "Dr. 강필석", "RN 곽하린".
+func (d *doc) rankBefore(p int) bool {
+	if d.at(p-1) == '.' {
+		p--
+	}
+	if d.class(p-1) == cDigit && lower(d.at(p-2)) == 'r' && !d.class(p-3).word() {
+		return true
+	}
+	if h := d.hitEndingAt(p); h != nil && h.kind&kTitle != 0 {
+		return true
+	}
+	q := p
+	for q > 0 && p-q < 4 && d.cls[q-1] == cUpper {
+		q--
+	}
+	return p-q >= 2 && !d.class(q-1).word() && props(d.r[q:p])&latinCredential != 0
+}
+
+// personWord weighs a word before a name that is in no list but ends as those
+// for persons do, "설계자", "점검관"; with a colon it is a label.
+func (d *doc) personWord(p, start int) (float64, string) {
+	if p == start || p < 3 || !strings.ContainsRune("자인관사원장감", d.r[p-1]) || d.class(p-2) != cHangul || d.class(p-3) != cHangul {
+		return 0, ""
+	}
+	for i := p; i < start; i++ {
+		if d.r[i] == ':' {
+			return 3, "word for a person"
+		}
+	}
+	return 1.2, "word for a person"
+}
+
 // objectBefore says whether the label before a name is an object: "이름을 지정해".
 func (d *doc) objectBefore(start int) bool {
 	h := d.labelHit(start)
 	if h == nil {
 		return false
 	}
-	r := d.at(int(h.end))
-	return r == '을' || r == '를'
+	for i := int(h.end); i < start; i++ { // "<이름>을 가진", too
+		if d.r[i] == '을' || d.r[i] == '를' {
+			return true
+		}
+	}
+	return false
 }
 
 // hasMark says whether a colon or the like stands in r[from:to].
@@ -275,19 +371,22 @@ func (d *doc) afterName(end int, bare bool) (float64, string) {
 		return d.afterParenthesis(p)
 	}
 	if p > end && d.class(p) == cHangul {
-		q := p
-		for q < len(d.r) && d.cls[q] == cHangul && q-p < 10 {
-			q++
-		}
+		q := d.hangulEnd(p)
 		if t := tailOf(d.r[p:q], true); t.ok && t.weight >= 3.5 {
 			return t.weight, "title"
+		}
+		if w := d.weakTitle(p, q); w > 0 {
+			return w, "title"
+		}
+		if d.relationAt(p) && d.bestSurname(p+2) {
+			return 2.5, "relation behind"
 		}
 		if d.hasPrefix(p, "씨") && q-p < 5 {
 			return 4, "form of address"
 		}
 		for _, w := range [...]string{"명의", "명의의", "본인", "소유", "소유의"} {
 			if d.hasPrefix(p, w) && q-p == len([]rune(w)) {
-				return 2, "word of ownership"
+				return 3.5, "word of ownership"
 			}
 		}
 		for _, w := range [...]string{"올림", "드림", "배상", "귀하", "귀중", "앞"} {
@@ -310,6 +409,27 @@ func (d *doc) afterName(end int, bare bool) (float64, string) {
 		}
 	}
 	return 0, ""
+}
+
+// weakTitle weighs a title that is also the end of other words, and stands apart
+// here: "오지헌 차장이", "김민수 군".
+func (d *doc) weakTitle(p, q int) float64 {
+	for _, w := range [...]string{"차장", "기자", "군", "양"} {
+		n := p + len([]rune(w))
+		if n <= q && d.hasPrefix(p, w) && (n == q || tailKindOf(d.r[n:q])&(tailPersonal|tailNeutral) != 0) {
+			if n-p > 1 {
+				return 4
+			}
+			return 2.5
+		}
+	}
+	return 0
+}
+
+// bestSurname says whether the word at r[p:] begins with a surname.
+func (d *doc) bestSurname(p int) bool {
+	m := koreanNames()
+	return d.class(p) == cHangul && d.class(p+1) == cHangul && (m.surname[d.r[p]-hangulBase] != 0 || m.isCompound(d.r[p:p+2]))
 }
 
 func (d *doc) phoneNear(p int) (int, string, bool) {
@@ -364,12 +484,12 @@ func (d *doc) spacedName(m *nameModel, i int) (end int, ok bool) {
 		return 0, false
 	}
 	a := d.words[i+1]
-	if !a.hangul || !d.blanksOnly(w.end, a.start) || d.label(int(w.start))&kName == 0 {
+	if !a.hangul || !d.blanksOnly(w.end, a.start) || d.label(int(w.start))&kName == 0 || d.at(int(w.start)-1) == '>' {
 		return 0, false
 	}
 	if a.end-a.start >= 2 { // 홍 길동
 		r := d.r[a.start:a.end]
-		if m.weight(r[0], r[1]) > 0 && tailOf(r[2:], hasCoda(r[1])).ok {
+		if m.weight(r[0], r[1]) > 0.5 && !m.words.has(r[:2]) && tailOf(r[2:], hasCoda(r[1])).ok {
 			return int(a.start) + 2, true
 		}
 		return 0, false
@@ -407,25 +527,9 @@ func (d *doc) hitInside(w word) int {
 		return 0
 	}
 	h := d.hits[i]
-	if h.start != w.start || h.end-h.start < 2 || h.kind&(kName|kRole) == 0 || tailKindOf(d.r[h.end:w.end]) != 0 {
+	if h.start != w.start || h.end-h.start < 2 || h.kind&(kName|kRole) == 0 || tailKindOf(d.r[h.end:w.end]) != 0 ||
+		strings.ContainsRune("하되된될할한했합함됩됨해시", d.r[h.end]) { // "참조하시기"
 		return 0
 	}
 	return int(h.end)
-}
-
-// surnameHanja are the characters of the usual surnames.
-const surnameHanja = "金李朴崔鄭丁姜康趙曺尹張林任韓吳徐申愼辛權黃安宋柳劉兪庾洪全田錢高文孫梁楊樑裵裴白許南沈盧魯河夏郭成星車朱周禹具仇羅閔陳晉眞池嚴蔡元袁千方邦孔玄咸邊卞廉呂余秋都道蘇石昔碩宣薛馬吉延魏表明奇箕潘班王琴玉陸印孟諸牟毛卓鞠國魚殷片扁龍芮慶景奉史舍夫賈卜太睦邢皮杜甘陰賓董溫承簡尙南宮皇甫諸葛鮮于獨孤司空西門"
-
-// hanjaGloss proposes the Chinese characters of "홍길동(洪吉童)".
-func (d *doc) hanjaGloss(rec *recogniser, p int) {
-	if d.at(p) != '(' {
-		return
-	}
-	q := p + 1
-	for d.class(q) == cHan {
-		q++
-	}
-	if n := q - p - 1; n >= 2 && n <= 4 && d.at(q) == ')' && strings.ContainsRune(surnameHanja, d.r[p+1]) {
-		d.add(rec, p+1, q, 0.8, "name in Chinese characters")
-	}
 }

@@ -103,7 +103,7 @@ func romanGiven(r []rune) int {
 			return 0
 		}
 	}
-	for i := 2; i+2 <= len(r); i++ {
+	for i := 2; i+1 <= len(r) && len(r) > 2; i++ {
 		if props(r[:i])&latinSyllable != 0 && props(r[i:])&latinSyllable != 0 {
 			return 1
 		}

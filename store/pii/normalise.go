@@ -1,6 +1,7 @@
 package pii
 
 import (
+	"strings"
 	"sync"
 	"unicode"
 	"unicode/utf8"
@@ -108,7 +109,7 @@ func (d *doc) normalise() {
 		if c < utf8.RuneSelf {
 			if c == '<' || c == '[' {
 				if n := d.markLen(text[i:]); n > 0 {
-					d.push(0, cToken, i)
+					d.push(tokenRune(text[i:]), cToken, i)
 					i += n
 					continue
 				}
@@ -140,6 +141,14 @@ func (d *doc) normalise() {
 	}
 }
 
+// tokenRune returns what stands for the mask token at the start of s.
+func tokenRune(s string) rune {
+	if strings.HasPrefix(s[1:], Person) {
+		return personToken
+	}
+	return 0
+}
+
 func (d *doc) push(r rune, c class, off int) {
 	d.r = append(d.r, r)
 	d.cls = append(d.cls, c)
@@ -161,7 +170,7 @@ func (d *doc) normaliseSlow(t *[0x10000]uint16) {
 			d.pushSegment(t, seg, start, from+it.Pos())
 		}
 		if mark > 0 {
-			d.push(0, cToken, to)
+			d.push(tokenRune(d.text[to:]), cToken, to)
 			d.ends = append(d.ends, uint32(to+mark))
 		}
 		from = to + mark

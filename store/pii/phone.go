@@ -21,7 +21,7 @@ func (d *doc) phonesFrom(rec *recogniser, list []group, i int, g group) {
 			if d.at(from-1) == '(' && d.closes(from, end) {
 				from--
 			}
-			d.addAs(rec, d.lineKind(from), from, end, 0.93, why)
+			d.addAs(rec, d.lineKind(from), from, end, 0.995, why)
 		}
 		return
 	}

@@ -176,7 +176,7 @@ func wordKey(w string) (string, error) {
 		return "", fmt.Errorf("a word must have at least two characters")
 	}
 	for _, r := range d.r {
-		if r == 0 || r > 0xFFFF {
+		if r <= personToken || r > 0xFFFF {
 			return "", fmt.Errorf("a word holds a mask token or a character beyond U+FFFF; use a pattern")
 		}
 	}

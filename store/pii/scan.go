@@ -46,12 +46,21 @@ func (d *doc) scanClasses() {
 			for i++; i < n && d.cls[i].latin(); i++ {
 			}
 			d.words = append(d.words, word{int32(start), int32(i), false})
+		case cHan:
+			d.hans = append(d.hans, int32(i))
+			for i++; i < n && d.cls[i] == cHan; i++ {
+			}
 		case cOther:
 			switch d.r[i] {
 			case '@':
 				d.ats = append(d.ats, int32(i))
 			case ':', '.', '-':
 				d.marks = append(d.marks, int32(i))
+			}
+			i++
+		case cToken:
+			if d.r[i] == personToken {
+				d.persons = append(d.persons, int32(i))
 			}
 			i++
 		default:

@@ -148,6 +148,9 @@ func (d *doc) secretAfter(rec *recogniser, pos int) {
 		end--
 		others--
 	}
+	if d.at(end) == '(' || d.at(end-1) == '(' { // a call: "암호: pam_start()"
+		return
+	}
 	if end-start >= 4 && others > 0 && d.cls[start] != cOther && (letters > 0 || end-start <= 12) {
 		d.add(rec, start, end, 0.85, "label")
 	}

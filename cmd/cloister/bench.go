@@ -15,7 +15,7 @@ import (
 func benchCommand() *cli.Command {
 	return &cli.Command{
 		Name: "bench", Usage: "measure this machine",
-		Subcommands: []*cli.Command{benchTrainCommand(), benchGemmCommand()},
+		Subcommands: []*cli.Command{benchTrainCommand(), benchGemmCommand(), benchModelCommand()},
 	}
 }
 

@@ -122,11 +122,7 @@ func printMerged(c *cli.Context, s *session, out mergeResult) error {
 	w := c.App.Writer
 	fmt.Fprintf(w, "%s: %s, %d matrices merged.\n", out.Path, byteSize(out.Bytes), out.Merged)
 	if n := len(out.Fallbacks); n > 0 {
-		types := map[string]int{}
-		for _, typ := range out.Fallbacks {
-			types[strings.ToLower(typ)]++
-		}
-		fmt.Fprintf(w, "%d have rows that are no whole blocks of %s and became: %s.\n", n, c.String("type"), counts(types))
+		fmt.Fprintf(w, "%d have rows that are no whole blocks of %s and became: %s.\n", n, c.String("type"), fallbacks(out.Fallbacks))
 	}
 	if out.Check != nil {
 		fmt.Fprintf(w, "Checked: %s.\n", out.Check)
@@ -134,8 +130,12 @@ func printMerged(c *cli.Context, s *session, out mergeResult) error {
 	return next(c, s.cloister("model import %s --name NAME", quote(out.Path)))
 }
 
-// counts is "3 q5_0, 1 f16".
-func counts(of map[string]int) string {
+// fallbacks is "3 q5_0, 1 f16" for the types that tensors got.
+func fallbacks(types map[string]string) string {
+	of := map[string]int{}
+	for _, typ := range types {
+		of[strings.ToLower(typ)]++
+	}
 	var out []string
 	for _, name := range slices.Sorted(maps.Keys(of)) {
 		out = append(out, fmt.Sprintf("%d %s", of[name], name))

@@ -1,6 +1,7 @@
 // Package bench measures what the kernels of training reach on this machine,
-// level by level and beside ggml's. It is for the command line and shares no
-// state; a run takes all cores that it is given.
+// level by level and beside ggml's, and writes models of random weights to
+// measure on. It is for the command line and shares no state; a run takes all
+// cores that it is given.
 package bench
 
 import (

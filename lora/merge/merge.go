@@ -43,11 +43,15 @@ type Report struct {
 // File merges an adapter into a copy of its base. With a nil adapter the copy
 // only gets another type. The path must not exist.
 func File(ctx context.Context, base *gguf.File, adapter *train.Adapter, path string, o Options) (Report, error) {
-	if _, err := os.Lstat(path); err == nil {
-		return Report{}, fmt.Errorf("%s exists already; name another file", path)
-	}
 	m, err := plan(base, adapter, o)
 	if err != nil {
+		return Report{}, err
+	}
+	var size int64
+	for i := range m.tensors {
+		size += int64(m.tensors[i].Bytes())
+	}
+	if err := atomicfile.Room(path, size); err != nil {
 		return Report{}, err
 	}
 	kv := m.metadata()
@@ -120,12 +124,9 @@ func plan(base *gguf.File, adapter *train.Adapter, o Options) (*merger, error) {
 // choose sets the type that a tensor will have.
 func (m *merger) choose(t *gguf.Tensor, spared bool) error {
 	old := t.Type
-	if m.format != nil && convertible(t) {
-		want := m.format.typ
-		if spared && below6Bits(want) {
-			want = gguf.Q6_K
-		}
-		if t.Type = fitting(want, t.Dims[0]); t.Type != want {
+	if m.format != nil {
+		var exact bool
+		if t.Type, exact = TypeFor(t, m.format.typ, spared); !exact {
 			m.report.Fallbacks[t.Name] = t.Type.String()
 		}
 	}
@@ -147,24 +148,7 @@ func (m *merger) metadata() []gguf.KV {
 	if m.format == nil {
 		return m.base.KV
 	}
-	set := map[string]any{"general.file_type": m.format.fileType}
-	if m.format.typ.BlockSize() > 1 {
-		set["general.quantization_version"] = uint32(2) // GGML_QNT_VERSION
-	}
-	var kv []gguf.KV
-	for _, e := range m.base.KV {
-		if v, ok := set[e.Key]; ok {
-			e.Value = v
-			delete(set, e.Key)
-		}
-		kv = append(kv, e)
-	}
-	for _, key := range []string{"general.file_type", "general.quantization_version"} {
-		if v, ok := set[key]; ok {
-			kv = append(kv, gguf.KV{Key: key, Value: v})
-		}
-	}
-	return kv
+	return WithType(m.base.KV, m.format.typ)
 }
 
 // chunkValues is how many values one thread works on at a time: 4 MiB of floats.

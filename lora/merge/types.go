@@ -79,3 +79,40 @@ func convertible(t *gguf.Tensor) bool {
 	}
 	return true
 }
+
+// TypeFor is the type that a tensor gets in a file of the type want, as
+// llama-quantize would choose: its own for norms, biases and routers, another
+// where rows are no whole blocks of want (exact is then false), and Q6_K for a
+// spared tensor, which is the output matrix, where want has fewer bits.
+func TypeFor(t *gguf.Tensor, want gguf.Type, spared bool) (typ gguf.Type, exact bool) {
+	if !convertible(t) {
+		return t.Type, true
+	}
+	if spared && below6Bits(want) {
+		want = gguf.Q6_K
+	}
+	typ = fitting(want, t.Dims[0])
+	return typ, typ == want
+}
+
+// WithType is a model's metadata with the type of its matrices.
+func WithType(kv []gguf.KV, typ gguf.Type) []gguf.KV {
+	set := map[string]any{"general.file_type": formatOf(typ).fileType}
+	if typ.BlockSize() > 1 {
+		set["general.quantization_version"] = uint32(2) // GGML_QNT_VERSION
+	}
+	var out []gguf.KV
+	for _, e := range kv {
+		if v, ok := set[e.Key]; ok {
+			e.Value = v
+			delete(set, e.Key)
+		}
+		out = append(out, e)
+	}
+	for _, key := range []string{"general.file_type", "general.quantization_version"} {
+		if v, ok := set[key]; ok {
+			out = append(out, gguf.KV{Key: key, Value: v})
+		}
+	}
+	return out
+}

@@ -68,34 +68,38 @@ func (c Config) shape() []gguf.KV {
 	return kv
 }
 
+// Part is a tensor without its data, which are normal values.
+type Part struct {
+	gguf.Tensor
+	Mean, Scale float64
+}
+
 // builder collects tensors; the first error sticks.
 type builder struct {
 	c   Config
-	out []gguf.Tensor
+	out []Part
 	err error
 }
 
 // matrix has rows of in values; dims are in, the number of rows, and the number of such matrices if there are several.
 func (b *builder) matrix(name string, scale float64, dims ...int) {
-	n, t := 1, gguf.Tensor{Name: name, Type: b.c.Type}
-	for _, d := range dims {
-		n *= d
-		t.Dims = append(t.Dims, uint64(d))
-	}
-	var err error
-	if t.Data, err = Quantise(t.Type, b.c.random(name, n, 0, scale)); err == nil && dims[0]%t.Type.BlockSize() != 0 {
-		err = fmt.Errorf("rows of %d values are no whole blocks of %s", dims[0], t.Type)
-	}
-	if err != nil && b.err == nil {
-		b.err = fmt.Errorf("tinygguf: %s: %w", name, err)
-	}
-	b.out = append(b.out, t)
+	b.add(name, b.c.Type, 0, scale, dims...)
 }
 
 // vector is n values in F32.
 func (b *builder) vector(name string, n int, mean, scale float64) {
-	data, _ := Quantise(gguf.F32, b.c.random(name, n, mean, scale))
-	b.out = append(b.out, gguf.Tensor{Name: name, Type: gguf.F32, Dims: []uint64{uint64(n)}, Data: data})
+	b.add(name, gguf.F32, mean, scale, n)
+}
+
+func (b *builder) add(name string, typ gguf.Type, mean, scale float64, dims ...int) {
+	t := gguf.Tensor{Name: name, Type: typ}
+	for _, d := range dims {
+		t.Dims = append(t.Dims, uint64(d))
+	}
+	if dims[0]%typ.BlockSize() != 0 && b.err == nil {
+		b.err = fmt.Errorf("tinygguf: %s: rows of %d values are no whole blocks of %s", name, dims[0], typ)
+	}
+	b.out = append(b.out, Part{Tensor: t, Mean: mean, Scale: scale})
 }
 
 func (b *builder) norm(name string, n int) { b.vector(name, n, 1, 0.2) }
@@ -167,6 +171,5 @@ func (b *builder) feedForward(a architecture, name func(string) string) {
 
 // vectors is a matrix in F32 whatever the type of the others, as converters leave routers.
 func (b *builder) vectors(name string, in, rows int) {
-	b.vector(name, in*rows, 0, 2*fan(in))
-	b.out[len(b.out)-1].Dims = []uint64{uint64(in), uint64(rows)}
+	b.add(name, gguf.F32, 0, 2*fan(in), in, rows)
 }

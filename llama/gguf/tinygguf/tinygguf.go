@@ -1,7 +1,8 @@
 // Package tinygguf writes small random models for tests, of each architecture
 // that can be trained, complete with a tokenizer and a chat template, so that
 // llama.cpp loads them and chats with them. Their answers are noise. The same
-// Config gives the same bytes.
+// Config gives the same bytes. Plan says what stands in such a file, of any
+// size, for who fills it otherwise.
 package tinygguf
 
 import (
@@ -33,7 +34,9 @@ type Config struct {
 	Type      gguf.Type // of the matrices and the embedding; norms are F32
 	Seed      int64
 	Template  string // chat template; "": ChatML
-	AddBOS    bool   // prompts begin with <|endoftext|>
+	// Tokenizer is the metadata of another model's, whose template counts; nil: bytes and a few merges.
+	Tokenizer []gguf.KV
+	AddBOS    bool // prompts begin with <|endoftext|>
 
 	// Window is the number of keys that a query of a sliding-window layer sees
 	// (gemma3). All layers but each WindowPattern-th are such, with a RoPE base of WindowRopeBase.
@@ -78,6 +81,22 @@ func WriteFile(path string, c Config) error {
 
 // Build makes the model's metadata and tensors.
 func Build(c Config) ([]gguf.KV, []gguf.Tensor, error) {
+	kv, parts, err := Plan(c)
+	if err != nil {
+		return nil, nil, err
+	}
+	tensors := make([]gguf.Tensor, len(parts))
+	for i, p := range parts {
+		tensors[i] = p.Tensor
+		if tensors[i].Data, err = Quantise(p.Type, c.random(p.Name, int(p.Elements()), p.Mean, p.Scale)); err != nil {
+			return nil, nil, fmt.Errorf("tinygguf: %s: %w", p.Name, err)
+		}
+	}
+	return kv, tensors, nil
+}
+
+// Plan is Build without the data.
+func Plan(c Config) ([]gguf.KV, []Part, error) {
 	if c.Architecture == "" {
 		c.Architecture = "llama"
 	}
@@ -91,7 +110,11 @@ func Build(c Config) ([]gguf.KV, []gguf.Tensor, error) {
 	}
 	b := &builder{c: c}
 	b.model(a)
-	return append(c.shape(), c.tokenizer()...), b.out, b.err
+	tokenizer := c.Tokenizer
+	if tokenizer == nil {
+		tokenizer = c.tokenizer()
+	}
+	return append(c.shape(), tokenizer...), b.out, b.err
 }
 
 // random returns n normal values; they depend on the seed and the name only.

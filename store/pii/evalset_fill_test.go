@@ -127,6 +127,9 @@ var slots = map[string]slot{
 	"docid": valueSlot("DOC_ID", func(d *draw) string {
 		return shaped(d, d.pick([]string{"2024-099999", "1AA-2406-0999999", "2023-1999"}))
 	}),
+	"docno": valueSlot("DOC_ID", func(d *draw) string {
+		return d.pick([]string{"건축과", "총무과", "복지정책과", "도시계획과"}) + "-" + fmt.Sprint(100+d.IntN(9800))
+	}),
 	"ip": valueSlot("IP_ADDRESS", func(d *draw) string {
 		return fmt.Sprintf("%s.%d.%d", d.pick([]string{"10.20", "192.168", "172.16", "211.48", "175.112"}), d.IntN(256), 1+d.IntN(254))
 	}),

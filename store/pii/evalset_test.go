@@ -52,7 +52,7 @@ func administrative(r evalRow) bool { return r.domain == "admin" }
 
 var bars = []bar{
 	{"groups A to C", every, uniqueNumbers, floor{precision: 0.97, recall: 0.99},
-		floor{precision: 0.99, recall: 0.89}, floor{precision: 0.96, recall: 0.93}},
+		floor{precision: 0.98, recall: 0.89}, floor{precision: 0.96, recall: 0.93}},
 	{"PERSON, Korean forms", formKorean, []string{pii.Person}, floor{precision: 0.85, recall: 0.92},
 		floor{precision: 0.97, recall: 0.87}, floor{precision: 0.98, recall: 0.89}},
 	{"ADDRESS", every, []string{pii.Address}, floor{f1: 0.90}, floor{f1: 0.97}, floor{f1: 0.96}},
@@ -109,8 +109,13 @@ func (p part) sum(rows func(evalRow) bool) scores {
 
 func TestEvaluationSet(t *testing.T) {
 	read := func(name string) part {
-		rows := readTemplates(t, name)
-		return part{rows, scoreRows(t, name, rows)}
+		p := part{rows: readTemplates(t, name)}
+		var texts []labelled
+		for _, row := range p.rows {
+			texts = append(texts, row.labelled)
+		}
+		p.scores = evaluate(t, texts, notCounted, *showMisses && name == "dev")
+		return p
 	}
 	dev, heldOut := read("dev"), read("heldout")
 

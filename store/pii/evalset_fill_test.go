@@ -87,6 +87,7 @@ var slots = map[string]slot{
 	"viet": personSlot(func(p person) string { return p.foreign }), "kviet": personSlot(func(p person) string { return p.kviet }),
 	"en": personSlot(func(p person) string { return p.english }), "enfirst": personSlot(func(p person) string { return p.englishFirst }),
 	"enlast": personSlot(func(p person) string { return p.englishEnd }),
+	"eninv":  personSlot(func(p person) string { return p.englishEnd + ", " + p.englishFirst }),
 
 	"mobile": valueSlot("PHONE", mobile), "mobilebare": shapeSlot("PHONE", "01099999999"),
 	"tel": valueSlot("PHONE", landline), "line": shapeSlot("PHONE", "031-299-9999"), "fax": valueSlot("FAX", landline), "usphone": valueSlot("PHONE", usPhone),

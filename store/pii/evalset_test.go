@@ -1,6 +1,7 @@
 package pii_test
 
 import (
+	"flag"
 	"fmt"
 	"maps"
 	"os"
@@ -21,7 +22,9 @@ import (
 //
 //	go test -v -run TestEvaluationSet ./store/pii
 //
-// prints the tables that README.md shows.
+// prints the tables as Markdown; -readme writes them into README.md.
+
+var updateReadme = flag.Bool("readme", false, "write the tables of TestEvaluationSet into README.md")
 
 // uniqueNumbers are the entities of groups A to C: numbers that the law, banks
 // and hospitals give to one person.
@@ -56,12 +59,28 @@ var bars = []bar{
 	{"PERSON, Korean forms", formKorean, []string{pii.Person}, floor{precision: 0.85, recall: 0.92},
 		floor{precision: 0.97, recall: 0.87}, floor{precision: 0.98, recall: 0.89}},
 	{"ADDRESS", every, []string{pii.Address}, floor{f1: 0.90}, floor{f1: 0.97}, floor{f1: 0.96}},
-	{"administration, all", administrative, nil, floor{f1: 0.90}, floor{f1: 0.91}, floor{f1: 0.89}},
-	{"PERSON, Korean chat", chatKorean, []string{pii.Person}, floor{}, floor{f1: 0.89}, floor{f1: 0.92}},
-	{"PERSON, English", func(r evalRow) bool { return r.lang == "en" }, []string{pii.Person}, floor{}, floor{f1: 0.77}, floor{f1: 0.79}},
-	{"PERSON, Korean and English mixed", func(r evalRow) bool { return r.lang == "mix" }, []string{pii.Person}, floor{}, floor{f1: 0.86}, floor{f1: 0.84}},
+	{"administration, all", administrative, nil, floor{f1: 0.90}, floor{f1: 0.90}, floor{f1: 0.89}},
+	{"PERSON, Korean chat", chatKorean, []string{pii.Person}, floor{}, floor{f1: 0.90}, floor{f1: 0.90}},
+	{"PERSON, English", func(r evalRow) bool { return r.lang == "en" }, []string{pii.Person}, floor{}, floor{f1: 0.75}, floor{f1: 0.81}},
+	{"PERSON, Korean and English mixed", func(r evalRow) bool { return r.lang == "mix" }, []string{pii.Person}, floor{}, floor{f1: 0.85}, floor{f1: 0.85}},
 	{"all", every, nil, floor{}, floor{f1: 0.91}, floor{f1: 0.93}},
 }
+
+// each is what every entity must reach in both halves, but those of weak.
+var (
+	each = floor{precision: 0.95, recall: 0.95}
+	weak = map[string]floor{
+		pii.Person:          {precision: 0.95, recall: 0.81},
+		pii.DateOfBirth:     {precision: 0.95, recall: 0.57},
+		pii.BusinessNumber:  {precision: 0.95, recall: 0.74},
+		pii.HealthInsurance: {precision: 0.95, recall: 0.33},
+		pii.LicenseNumber:   {precision: 0.88, recall: 0.74},
+		pii.MedicalRecord:   {precision: 0.73, recall: 0.58},
+		pii.DocumentID:      {precision: 0.95, recall: 0.12},
+		pii.Postcode:        {precision: 0.95, recall: 0.93},
+		pii.Secret:          {precision: 0.95}, // passwords after a Korean word
+	}
+)
 
 func (f floor) reached(got tally) bool {
 	return got.precision() >= f.precision && got.recall() >= f.recall && got.f1() >= f.f1
@@ -122,14 +141,7 @@ func TestEvaluationSet(t *testing.T) {
 	const columns = " dev spans | precision | recall | F1 | bytes F1 | held-out spans | precision | recall | F1 | bytes F1 |\n"
 	rule := strings.Repeat("---:|", 10) + "\n"
 	var b strings.Builder
-	b.WriteString("| entity |" + columns + "|---|" + rule)
-	devAll, heldAll := dev.sum(every), heldOut.sum(every)
-	names := maps.Clone(devAll)
-	maps.Copy(names, heldAll)
-	for _, e := range slices.Sorted(maps.Keys(names)) {
-		b.WriteString(scoreLine(e, *devAll.of(e), *heldAll.of(e)))
-	}
-	b.WriteString("\n| group | bar |" + columns + "|---|---|" + rule)
+	b.WriteString("| group | bar |" + columns + "|---|---|" + rule)
 	for _, x := range bars {
 		d, h := dev.sum(x.rows).sum(x.entities...), heldOut.sum(x.rows).sum(x.entities...)
 		b.WriteString(scoreLine(x.name+" | "+x.want.String(), d, h))
@@ -139,7 +151,40 @@ func TestEvaluationSet(t *testing.T) {
 			t.Logf("%s: the bar is not reached yet", x.name)
 		}
 	}
+	b.WriteString("\n| entity |" + columns + "|---|" + rule)
+	devAll, heldAll := dev.sum(every), heldOut.sum(every)
+	names := maps.Clone(devAll)
+	maps.Copy(names, heldAll)
+	for _, e := range slices.Sorted(maps.Keys(names)) {
+		b.WriteString(scoreLine(e, *devAll.of(e), *heldAll.of(e)))
+		least, ok := weak[e]
+		if !ok {
+			least = each
+		}
+		least.check(t, e+", dev", *devAll.of(e))
+		least.check(t, e+", held out", *heldAll.of(e))
+	}
 	t.Logf("%d and %d texts\n\n%s", len(dev.rows), len(heldOut.rows), b.String())
+	if *updateReadme {
+		writeReadme(t, b.String())
+	}
+}
+
+// writeReadme puts the tables between the two marks in README.md.
+func writeReadme(t *testing.T, tables string) {
+	const name, begin, end = "../../README.md", "<!-- masking tables -->\n", "<!-- end of masking tables -->\n"
+	raw, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, ok := strings.Cut(string(raw), begin)
+	_, after, ok2 := strings.Cut(rest, end)
+	if !ok || !ok2 {
+		t.Fatalf("%s lacks the marks %q and %q", name, begin, end)
+	}
+	if err := os.WriteFile(name, []byte(before+begin+tables+end+after), 0o644); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // lines returns the lines of a file under testdata/eval that are not comments.

@@ -1,6 +1,7 @@
 package llama
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
 
@@ -28,7 +29,30 @@ type Sampler struct{ s *capi.Sampler }
 
 // NewSampler builds the chain in llama.cpp's order: bias, penalties, top-k,
 // top-p, min-p, temperature, choice. ignoreEOS makes the end tokens impossible.
-func (m *Model) NewSampler(o Sampling, ignoreEOS bool) *Sampler {
+// With a grammar (see [SchemaGrammar]) the answer is one of its texts, unless it
+// is cut short; an end token is chosen only where a text may end.
+func (m *Model) NewSampler(o Sampling, ignoreEOS bool, grammar string) (*Sampler, error) {
+	s := m.chain(o, ignoreEOS)
+	if grammar != "" {
+		if err := s.SetGrammar(m.m, grammar); err != nil {
+			s.Free()
+			return nil, err
+		}
+	}
+	return &Sampler{s}, nil
+}
+
+// SchemaGrammar returns the grammar of the texts that a JSON schema takes, in
+// llama.cpp's notation (GBNF).
+func SchemaGrammar(schema string) (string, error) {
+	g, err := capi.SchemaGrammar(schema)
+	if err != nil {
+		return "", fmt.Errorf("the JSON schema cannot be followed: %w", err)
+	}
+	return g, nil
+}
+
+func (m *Model) chain(o Sampling, ignoreEOS bool) *capi.Sampler {
 	s := capi.NewSampler()
 	s.AddLogitBias(m.m, m.bias(o.LogitBias, ignoreEOS))
 	if o.RepeatPenalty != 0 && o.RepeatPenalty != 1 || o.PresencePenalty != 0 || o.FrequencyPenalty != 0 {
@@ -40,7 +64,7 @@ func (m *Model) NewSampler(o Sampling, ignoreEOS bool) *Sampler {
 	}
 	if o.Temperature <= 0 {
 		s.AddGreedy()
-		return &Sampler{s}
+		return s
 	}
 	if o.TopK > 0 {
 		s.AddTopK(o.TopK)
@@ -57,7 +81,7 @@ func (m *Model) NewSampler(o Sampling, ignoreEOS bool) *Sampler {
 		seed = uint32(*o.Seed) ^ uint32(uint64(*o.Seed)>>32)
 	}
 	s.AddDist(seed)
-	return &Sampler{s}
+	return s
 }
 
 func (m *Model) bias(given map[int32]float32, ignoreEOS bool) map[int32]float32 {
@@ -77,7 +101,8 @@ func (m *Model) bias(given map[int32]float32, ignoreEOS bool) map[int32]float32 
 }
 
 // Sample chooses the token that follows index i of the context's last batch.
-func (s *Sampler) Sample(c *Context, i int) int32 { return s.s.Sample(c.c, i) }
+// Without a grammar there is no error.
+func (s *Sampler) Sample(c *Context, i int) (int32, error) { return s.s.Sample(c.c, i) }
 
 // Close frees the sampler.
 func (s *Sampler) Close() { s.s.Free() }

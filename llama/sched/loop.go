@@ -19,6 +19,7 @@ type task struct {
 	tokens  []int32 // the prompt, or the row to score
 
 	req     Request
+	grammar string // of req.Schema
 	out     textOut
 	chunks  chan Chunk // closed before end
 	sampler *llama.Sampler
@@ -196,8 +197,11 @@ func (l *loop) start(s *slot, t *task, a *adapter, shared int) {
 		a.refs++
 	}
 	if t.mask == nil {
-		t.sampler = l.m.NewSampler(t.req.Sampling, t.req.IgnoreEOS)
 		t.result.PromptTokens, t.result.CachedTokens = len(t.tokens), shared
+		var err error
+		if t.sampler, err = l.m.NewSampler(t.req.Sampling, t.req.IgnoreEOS, t.grammar); err != nil {
+			l.finish(s, err)
+		}
 	}
 }
 
@@ -298,7 +302,11 @@ func (l *loop) extend(w want) {
 		// The sampler changes nothing here: it works on a copy.
 		logits = l.c.Logits(w.index)
 	}
-	tok := t.sampler.Sample(l.c, w.index)
+	tok, err := t.sampler.Sample(l.c, w.index)
+	if err != nil {
+		l.finish(s, err)
+		return
+	}
 	t.result.CompletionTokens++
 	if l.m.IsEOG(tok) {
 		t.result.FinishReason = "stop"

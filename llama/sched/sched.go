@@ -46,6 +46,9 @@ type Request struct {
 	MaxTokens int            `json:"max_tokens"` // 0: until the end token or the end of the context
 	Stop      []string       `json:"stop,omitempty"`
 	IgnoreEOS bool           `json:"ignore_eos,omitempty"`
+	// Schema is a JSON schema, as text, that the answer follows; empty: any text.
+	// An answer that ends for its length is the beginning of one that does.
+	Schema string `json:"schema,omitempty"`
 	// Logprobs asks for the log-probability of each token, and TopLogprobs for
 	// the so many likeliest beside it.
 	Logprobs    bool `json:"logprobs,omitempty"`
@@ -147,6 +150,12 @@ func (s *Scheduler) Chat(ctx context.Context, req Request, emit func(Chunk) erro
 	if len(prompt) >= s.limit {
 		return Result{}, &ContextError{Limit: s.limit, Prompt: len(prompt)}
 	}
+	grammar := ""
+	if req.Schema != "" {
+		if grammar, err = llama.SchemaGrammar(req.Schema); err != nil {
+			return Result{}, err
+		}
+	}
 	room := s.limit - len(prompt)
 	if req.MaxTokens <= 0 || req.MaxTokens > room {
 		req.MaxTokens = room
@@ -154,7 +163,7 @@ func (s *Scheduler) Chat(ctx context.Context, req Request, emit func(Chunk) erro
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	t := &task{
-		ctx: ctx, adapter: req.Adapter, tokens: prompt, req: req,
+		ctx: ctx, adapter: req.Adapter, tokens: prompt, req: req, grammar: grammar,
 		chunks: make(chan Chunk, req.MaxTokens+1), end: make(chan struct{}),
 		out: textOut{stops: req.Stop},
 	}

@@ -2,6 +2,7 @@ package sched_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -99,6 +100,42 @@ func TestStopAndLength(t *testing.T) {
 	}
 	if r.CachedTokens == 0 {
 		t.Error("the same question again took nothing from the prefix cache")
+	}
+}
+
+// An answer under a schema is JSON of that form, greedy or drawn; cut short, it
+// is the beginning of such. Other answers go on beside it.
+func TestSchema(t *testing.T) {
+	s, _ := open(t, sched.Options{Context: 512, Slots: 2})
+	schema := `{"type":"object","properties":{"names":{"type":"array","items":{"type":"string","maxLength":12},"maxItems":3}},"required":["names"],"additionalProperties":false}`
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if r, err := s.Chat(t.Context(), sched.Request{Messages: ask("Say hello."), MaxTokens: 20}, nil); err != nil || strings.HasPrefix(r.Text, "{") {
+			t.Errorf("without a schema: %+v, %v", r, err)
+		}
+	})
+	seed := int64(3)
+	for _, o := range []llama.Sampling{{}, {Temperature: 2, TopK: 40, Seed: &seed}} {
+		r, err := s.Chat(t.Context(), sched.Request{Messages: ask("Tell me about apples."), MaxTokens: 200, Schema: schema, Sampling: o}, nil)
+		var got struct{ Names *[]string }
+		dec := json.NewDecoder(strings.NewReader(r.Text))
+		dec.DisallowUnknownFields()
+		if err != nil || r.FinishReason != "stop" || dec.Decode(&got) != nil || got.Names == nil || len(*got.Names) > 3 {
+			t.Errorf("%+v, %v", r, err)
+		}
+	}
+	r, err := s.Chat(t.Context(), sched.Request{Messages: ask("Tell me about apples."), MaxTokens: 3, Schema: schema}, nil)
+	if err != nil || r.FinishReason != "length" || !strings.HasPrefix(r.Text, "{") {
+		t.Errorf("cut: %+v, %v", r, err)
+	}
+	wg.Wait()
+	for _, bad := range []string{"{", `{"type":"nothing"}`} {
+		if _, err := s.Chat(t.Context(), sched.Request{Messages: ask("x"), Schema: bad}, nil); err == nil || !strings.Contains(err.Error(), "schema") {
+			t.Errorf("%s: %v", bad, err)
+		}
+	}
+	if _, err := s.Chat(t.Context(), sched.Request{Messages: ask("x"), MaxTokens: 2}, nil); err != nil {
+		t.Errorf("after a wrong schema: %v", err)
 	}
 }
 

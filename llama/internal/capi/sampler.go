@@ -1,20 +1,57 @@
 package capi
 
+// #include <stdlib.h>
 // #include "shim.h"
 import "C"
 
-import "unsafe"
+import (
+	"fmt"
+	"unsafe"
+)
 
-// Sampler is a chain of llama_samplers.
-type Sampler struct{ p *C.struct_llama_sampler }
+// Sampler is a chain of llama_samplers, perhaps with a grammar beside it.
+type Sampler struct{ p, grammar *C.struct_llama_sampler }
 
 // NewSampler is llama_sampler_chain_init.
 func NewSampler() *Sampler {
-	return &Sampler{C.llama_sampler_chain_init(C.llama_sampler_chain_default_params())}
+	return &Sampler{p: C.llama_sampler_chain_init(C.llama_sampler_chain_default_params())}
 }
 
 // Free is llama_sampler_free.
-func (s *Sampler) Free() { C.llama_sampler_free(s.p) }
+func (s *Sampler) Free() {
+	C.llama_sampler_free(s.p)
+	if s.grammar != nil {
+		C.llama_sampler_free(s.grammar)
+	}
+}
+
+// SchemaGrammar is json_schema_to_grammar: the grammar, in GBNF, of the JSON
+// texts that a schema takes.
+func SchemaGrammar(schema string) (string, error) {
+	cschema := C.CString(schema)
+	defer C.free(unsafe.Pointer(cschema))
+	var out *C.char
+	err := withErr(func(buf *C.char, n C.size_t) bool {
+		out = C.cl_schema_grammar(cschema, buf, n)
+		return out != nil
+	})
+	if err != nil {
+		return "", err
+	}
+	defer C.free(unsafe.Pointer(out))
+	return C.GoString(out), nil
+}
+
+// SetGrammar is llama_sampler_init_grammar with the rule "root".
+func (s *Sampler) SetGrammar(m *Model, gbnf string) error {
+	text, root := C.CString(gbnf), C.CString("root")
+	defer C.free(unsafe.Pointer(text))
+	defer C.free(unsafe.Pointer(root))
+	if s.grammar = C.llama_sampler_init_grammar(m.vocab, text, root); s.grammar == nil {
+		return fmt.Errorf("llama_sampler_init_grammar: the grammar does not parse")
+	}
+	return nil
+}
 
 func (s *Sampler) add(link *C.struct_llama_sampler) { C.llama_sampler_chain_add(s.p, link) }
 
@@ -53,8 +90,16 @@ func (s *Sampler) AddLogitBias(m *Model, bias map[int32]float32) {
 	s.add(C.llama_sampler_init_logit_bias(C.int32_t(m.NTokens()), C.int32_t(len(list)), unsafe.SliceData(list)))
 }
 
-// Sample is llama_sampler_sample: it chooses the token that follows index i of
-// the last batch, and accepts it into the chain.
-func (s *Sampler) Sample(c *Context, i int) int32 {
-	return int32(C.llama_sampler_sample(s.p, c.p, C.int32_t(i)))
+// Sample is llama_sampler_sample, or cl_sample with a grammar: it chooses the
+// token that follows index i of the last batch, and accepts it into the chain.
+func (s *Sampler) Sample(c *Context, i int) (int32, error) {
+	if s.grammar == nil {
+		return int32(C.llama_sampler_sample(s.p, c.p, C.int32_t(i))), nil
+	}
+	var tok C.llama_token
+	err := withErr(func(buf *C.char, n C.size_t) bool {
+		tok = C.cl_sample(s.grammar, s.p, c.p, C.int(i), buf, n)
+		return tok >= 0
+	})
+	return int32(tok), err
 }

@@ -1,11 +1,14 @@
 #include "shim.h"
 
+#include <cmath>
 #include <cstdlib>
 #include <cstring>
 #include <exception>
 #include <string>
+#include <vector>
 
 #include "chat.h"
+#include "json-schema-to-grammar.h"
 
 // The loaders run in the thread that asked, so its errors are its own.
 static thread_local std::string last_error;
@@ -41,6 +44,28 @@ static T *guarded(char *err, size_t err_len, F f) {
         report(err, err_len, "unknown C++ exception");
     }
     return nullptr;
+}
+
+// copied returns the text in memory that C frees.
+static char *copied(const std::string &text, size_t *len) {
+    char *out = static_cast<char *>(malloc(text.size() + 1));
+    if (out != nullptr) {
+        memcpy(out, text.data(), text.size());
+        out[text.size()] = 0;
+        *len = text.size();
+    }
+    return out;
+}
+
+// choose applies a chain to a row of logits, of which the grammar, if there is
+// one, has taken out what it does not allow.
+static llama_token choose(llama_sampler *grammar, llama_sampler *chain, std::vector<llama_token_data> &row) {
+    llama_token_data_array all = {row.data(), row.size(), -1, false};
+    if (grammar != nullptr) {
+        llama_sampler_apply(grammar, &all);
+    }
+    llama_sampler_apply(chain, &all);
+    return all.selected < 0 ? -1 : all.data[all.selected].id;
 }
 
 struct cl_templates {
@@ -96,15 +121,43 @@ char *cl_templates_apply(const cl_templates *t, const char *messages_json, bool 
         common_chat_templates_inputs in;
         in.messages = common_chat_msgs_parse_oaicompat(common_json::parse(messages_json));
         in.add_generation_prompt = add_generation_prompt;
-        std::string text = common_chat_templates_apply(t->p.get(), in).prompt;
-        char *out = static_cast<char *>(malloc(text.size() + 1));
-        if (out != nullptr) {
-            memcpy(out, text.data(), text.size());
-            out[text.size()] = 0;
-            *out_len = text.size();
-        }
-        return out;
+        return copied(common_chat_templates_apply(t->p.get(), in).prompt, out_len);
     });
+}
+
+char *cl_schema_grammar(const char *schema_json, char *err, size_t err_len) {
+    return guarded<char>(err, err_len, [&]() -> char * {
+        size_t len;
+        return copied(json_schema_to_grammar(common_json::parse(schema_json)), &len);
+    });
+}
+
+llama_token cl_sample(llama_sampler *grammar, llama_sampler *chain, llama_context *ctx, int idx, char *err,
+                      size_t err_len) {
+    llama_token token = -1;
+    guarded<llama_token>(err, err_len, [&]() -> llama_token * {
+        const float *logits = llama_get_logits_ith(ctx, idx);
+        const int n = llama_vocab_n_tokens(llama_model_get_vocab(llama_get_model(ctx)));
+        std::vector<llama_token_data> row(n);
+        for (int i = 0; i < n; i++) {
+            row[i] = {i, logits[i], 0};
+        }
+        llama_token chosen = choose(nullptr, chain, row);
+        llama_token_data one = {chosen, 1, 0};
+        llama_token_data_array alone = {&one, 1, -1, false};
+        llama_sampler_apply(grammar, &alone);
+        if (one.logit == -INFINITY) {
+            for (int i = 0; i < n; i++) {
+                row[i] = {i, logits[i], 0};
+            }
+            chosen = choose(grammar, chain, row);
+        }
+        llama_sampler_accept(grammar, chosen);
+        llama_sampler_accept(chain, chosen);
+        token = chosen;
+        return &token;
+    });
+    return token;
 }
 
 }  // extern "C"

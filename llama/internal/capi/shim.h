@@ -34,6 +34,15 @@ void cl_templates_free(cl_templates *t);
 char *cl_templates_apply(const cl_templates *t, const char *messages_json, bool add_generation_prompt,
                          size_t *out_len, char *err, size_t err_len);
 
+// json_schema_to_grammar. The text is allocated with malloc; the caller frees it.
+char *cl_schema_grammar(const char *schema_json, char *err, size_t err_len);
+
+// llama_sampler_sample with a grammar beside the chain: the chain's choice stands
+// if the grammar takes it; otherwise it chooses again from what the grammar
+// takes, which costs a look at every token. -1 on failure.
+llama_token cl_sample(struct llama_sampler *grammar, struct llama_sampler *chain, struct llama_context *ctx, int idx,
+                      char *err, size_t err_len);
+
 #ifdef __cplusplus
 }
 #endif

@@ -56,8 +56,9 @@ type doc struct {
 	weak  []koreanName // what just fell short of a name
 	taken []bool
 
-	covered []bool // by phrases that the user allows
-	steps   int    // work done in loops over the text, for the test of linear time
+	covered []bool          // by phrases that the user allows
+	keep    map[string]bool // see keepSet
+	steps   int             // work done in loops over the text, for the test of linear time
 }
 
 // group is a run of digits, r[start:end].
@@ -116,9 +117,12 @@ func (d *doc) clearScan() {
 	d.dates, d.cands, d.weak = d.dates[:0], d.cands[:0], d.weak[:0]
 }
 
+// clearCands forgets what was proposed.
+func (d *doc) clearCands() { d.cands, d.weak = d.cands[:0], d.weak[:0] }
+
 // free gives the work space back. A doc of a huge text is left to the collector.
 func (d *doc) free() {
-	d.text, d.own = "", nil
+	d.text, d.own, d.keep = "", nil, nil
 	clear(d.r) // no text outlives the call
 	if cap(d.r) <= 1<<20 {
 		docs.Put(d)

@@ -5,59 +5,98 @@ package pii
 // again until nothing is new makes masking idempotent.
 const maxRounds = 6
 
+// record is a record while it is looked at.
+type record struct {
+	m     *Masker
+	ds    []*doc
+	names nameSet
+	all   [][]Finding // so far, of each text
+}
+
 // find returns the findings of each text of a record.
-func (m *Masker) find(texts []string) [][]Finding {
-	all := make([][]Finding, len(texts))
-	ds := make([]*doc, len(texts))
+func (m *Masker) find(texts []string, g Guidance) [][]Finding {
+	rec := m.read(texts, g)
+	defer rec.free()
+	return rec.all
+}
+
+// read looks for everything that is masked in a record.
+func (m *Masker) read(texts []string, g Guidance) *record {
+	rec := &record{m: m, ds: make([]*doc, len(texts)), all: make([][]Finding, len(texts))}
+	keep := keepSet(g.Keep)
 	for i, text := range texts {
-		ds[i] = newDoc(text, m.rules.entities())
-		ds[i].scan()
+		rec.ds[i] = newDoc(text, m.rules.entities())
+		rec.ds[i].keep = keep
+		rec.ds[i].scan()
 	}
-	names := &nameSet{}
-	chosen := make([][]cand, len(ds))
-	changed := make([]bool, len(ds)) // since the recognisers last saw it
+	rec.settle()
+	if rec.suggest(g.More) {
+		rec.settle()
+	}
+	return rec
+}
+
+// settle masks what the rules find until they find nothing new.
+func (rec *record) settle() {
+	chosen := make([][]cand, len(rec.ds))
+	changed := make([]bool, len(rec.ds)) // since the recognisers last saw it
 	for i := range changed {
 		changed[i] = true
 	}
 	for range maxRounds {
-		for i, d := range ds {
+		for i, d := range rec.ds {
 			chosen[i] = nil
 			if !changed[i] {
 				continue
 			}
 			changed[i] = false
-			for _, r := range m.recognisers {
-				r.find(d, r)
-			}
-			m.rules.find(d)
-			chosen[i] = m.choose(d)
-			names.confirm(d, chosen[i])
+			rec.m.recognise(d)
+			chosen[i] = rec.m.choose(d, rec.m.minScore)
+			rec.names.confirm(d, chosen[i])
 		}
 		fresh := false
-		for i, d := range ds {
-			if names.find(d, chosen[i]) {
-				chosen[i] = m.choose(d)
+		for i, d := range rec.ds {
+			if rec.names.find(d, chosen[i]) {
+				chosen[i] = rec.m.choose(d, rec.m.minScore)
 			}
 			if len(chosen[i]) > 0 {
 				fresh, changed[i] = true, true
-				all[i] = merge(all[i], m.findings(d, chosen[i]))
-				d.collapse(chosen[i])
-				d.scan()
+				rec.mask(i, chosen[i])
 			}
 		}
 		if !fresh {
 			break
 		}
 	}
-	for _, d := range ds {
-		m.work.Add(int64(d.steps))
+}
+
+// recognise lets every recogniser that takes part, and the user's rules, look at
+// the text.
+func (m *Masker) recognise(d *doc) {
+	for _, r := range m.recognisers {
+		r.find(d, r)
+	}
+	m.rules.find(d)
+}
+
+// mask takes what was chosen in a text for findings.
+func (rec *record) mask(i int, chosen []cand) {
+	d := rec.ds[i]
+	rec.all[i] = merge(rec.all[i], findings(d, chosen))
+	d.collapse(chosen)
+	d.scan()
+}
+
+// free gives the work space back.
+func (rec *record) free() {
+	for _, d := range rec.ds {
+		rec.m.work.Add(int64(d.steps))
 		d.free()
 	}
-	return all
 }
 
 // findings converts candidates, in order, to bytes of the original text.
-func (m *Masker) findings(d *doc, chosen []cand) []Finding {
+func findings(d *doc, chosen []cand) []Finding {
 	out := make([]Finding, 0, len(chosen))
 	for _, c := range chosen {
 		out = append(out, Finding{

@@ -80,7 +80,7 @@ func (m *Masker) want(list []string) error {
 // Find returns the personal data of text, in order and without overlaps. The
 // findings have no tokens.
 func (m *Masker) Find(text string) []Finding {
-	return m.find([]string{text})[0]
+	return m.find([]string{text}, Guidance{})[0]
 }
 
 // Mask replaces the personal data of text. Mask tokens that stand in it
@@ -98,7 +98,12 @@ func (m *Masker) Mask(text string) (Masked, []Finding, error) {
 // a name that is certain in one of them is masked in all. Results are in the
 // order of texts.
 func (m *Masker) MaskRecord(texts []string) ([]Masked, [][]Finding, error) {
-	all := m.find(texts)
+	return m.MaskGuided(texts, Guidance{})
+}
+
+// MaskGuided is MaskRecord with what is known of the record beside the rules.
+func (m *Masker) MaskGuided(texts []string, g Guidance) ([]Masked, [][]Finding, error) {
+	all := m.find(texts, g)
 	masked := make([]Masked, len(texts))
 	for i, findings := range all {
 		s, err := m.replace(texts[i], findings)

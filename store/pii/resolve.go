@@ -10,12 +10,13 @@ import (
 // The rule: of candidates that overlap, the one with the highest score stays;
 // of equal scores the longest; then the one whose recogniser stands first in
 // the table; then the first in the text. Candidates below the least score take
-// no part. A winner that the user allows, or of an entity that is not wanted,
-// is not masked, and neither is anything that overlaps it.
-func (m *Masker) choose(d *doc) []cand {
+// no part. A winner that the user allows or keeps in this record, or of an
+// entity that is not wanted, is not masked, and neither is anything that
+// overlaps it.
+func (m *Masker) choose(d *doc, least float64) []cand {
 	kept := d.cands[:0]
 	for _, c := range d.cands {
-		if c.score >= m.minScore {
+		if c.score >= least {
 			kept = append(kept, c)
 		}
 	}
@@ -44,7 +45,7 @@ func (m *Masker) choose(d *doc) []cand {
 			d.taken[i] = true
 		}
 		d.steps += c.end - c.start
-		if m.wanted[c.entity] && (m.allow == nil || !m.allow.permits(d, c)) {
+		if m.wanted[c.entity] && (m.allow == nil || !m.allow.permits(d, c)) && !d.keeps(c) {
 			chosen = append(chosen, c)
 		}
 	}

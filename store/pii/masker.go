@@ -14,11 +14,15 @@ import (
 // vault is.
 type Masker struct {
 	vault    Vault
+	names    Pseudonyms // the vault, nil if it is none
 	mode     Mode
+	modes    map[string]Mode // of entities that differ from mode
 	minScore float64
 	wanted   map[string]bool
 	allow    *allowList
 	rules    *ruleSet // nil without rules
+
+	ruleModes map[string]Mode // of rules that have one, by the name of the recogniser
 
 	recognisers []*recogniser // the built-in ones that take part
 
@@ -26,14 +30,11 @@ type Masker struct {
 }
 
 // New returns a Masker. The vault gives the tokens; it may be nil only with
-// [ModeLabel]. Errors say which option is wrong, and hold no value or word of it.
+// [ModeLabel] and [ModeDelete]. Errors say which option is wrong, and hold no value or word of it.
 func New(v Vault, o Options) (*Masker, error) {
-	m := &Masker{vault: v, mode: cmp.Or(o.Mode, ModeToken), minScore: o.MinScore, wanted: make(map[string]bool)}
-	if m.mode != ModeToken && m.mode != ModeLabel {
-		return nil, fmt.Errorf("unknown masking mode %q: use %q or %q", o.Mode, ModeToken, ModeLabel)
-	}
-	if v == nil && m.mode == ModeToken {
-		return nil, fmt.Errorf("masking with tokens needs a vault: pass one, or use ModeLabel")
+	m := &Masker{
+		vault: v, mode: cmp.Or(o.Mode, ModeToken), modes: o.Modes, minScore: o.MinScore,
+		wanted: make(map[string]bool), ruleModes: make(map[string]Mode),
 	}
 	if m.minScore == 0 {
 		m.minScore = DefaultMinScore
@@ -48,7 +49,57 @@ func New(v Vault, o Options) (*Masker, error) {
 	if m.allow, err = newAllowList(o.Allow, o.AllowPatterns); err != nil {
 		return nil, err
 	}
-	return m, m.want(o.Entities)
+	if err := m.want(o.Entities); err != nil {
+		return nil, err
+	}
+	return m, m.checkModes()
+}
+
+// checkModes checks that each mode fits its entity, and that the vault has what
+// the modes need.
+func (m *Masker) checkModes() error {
+	used := map[Mode]bool{m.mode: true}
+	if err := m.mode.Fits(""); err != nil {
+		return fmt.Errorf("for entities without a mode of their own: %w", err)
+	}
+	for _, e := range slices.Sorted(maps.Keys(m.modes)) {
+		if err := m.modes[e].Fits(e); err != nil {
+			return err
+		}
+		used[m.modes[e]] = true
+	}
+	if m.rules != nil {
+		for _, r := range m.rules.rules {
+			if r.mode == "" {
+				continue
+			}
+			if err := r.mode.Fits(r.entity); err != nil {
+				return fmt.Errorf("%s: %w", r.name, err)
+			}
+			used[r.mode], m.ruleModes[r.name] = true, r.mode
+		}
+	}
+	for e := range m.wanted {
+		if cmp.Or(m.modes[e], m.mode) == ModeKeep && !m.rules.masks(e) {
+			delete(m.wanted, e)
+		}
+	}
+	delete(used, ModeKeep)
+	delete(used, ModeLabel)
+	delete(used, ModeDelete)
+	if len(used) == 0 {
+		return nil
+	}
+	if m.vault == nil {
+		return fmt.Errorf("these masking modes need a vault: pass one, or use ModeLabel")
+	}
+	m.names, _ = m.vault.(Pseudonyms)
+	for mode := range used {
+		if mode.needs() && m.names == nil {
+			return fmt.Errorf("mode %s needs a vault with a key (Pseudonyms)", mode)
+		}
+	}
+	return nil
 }
 
 // want sets the entities that are masked, none meaning those of the default and
@@ -92,54 +143,6 @@ func (m *Masker) Mask(text string) (Masked, []Finding, error) {
 		return Masked{}, nil, err
 	}
 	return masked[0], findings[0], nil
-}
-
-// MaskRecord masks the texts of one record, such as a question and its answer:
-// a name that is certain in one of them is masked in all. Results are in the
-// order of texts.
-func (m *Masker) MaskRecord(texts []string) ([]Masked, [][]Finding, error) {
-	return m.MaskGuided(texts, Guidance{})
-}
-
-// MaskGuided is MaskRecord with what is known of the record beside the rules.
-func (m *Masker) MaskGuided(texts []string, g Guidance) ([]Masked, [][]Finding, error) {
-	all := m.find(texts, g)
-	masked := make([]Masked, len(texts))
-	for i, findings := range all {
-		s, err := m.replace(texts[i], findings)
-		if err != nil {
-			return nil, nil, err
-		}
-		masked[i] = Masked{s}
-	}
-	return masked, all, nil
-}
-
-// replace sets the tokens of findings and returns the masked text.
-func (m *Masker) replace(text string, findings []Finding) (string, error) {
-	if len(findings) == 0 {
-		return text, nil
-	}
-	var b strings.Builder
-	b.Grow(len(text) + 8*len(findings))
-	last := 0
-	for i := range findings {
-		f := &findings[i]
-		if m.mode == ModeLabel {
-			f.Token = "[" + f.Entity + "]"
-		} else {
-			t, err := m.vault.Token(f.Entity, text[f.Start:f.End])
-			if err != nil {
-				return "", fmt.Errorf("the vault gave no token for a %s: %w", f.Entity, err)
-			}
-			f.Token = t
-		}
-		b.WriteString(text[last:f.Start])
-		b.WriteString(f.Token)
-		last = f.End
-	}
-	b.WriteString(text[last:])
-	return b.String(), nil
 }
 
 // Unmask puts the values of the Masker's vault back; see [Unmask].

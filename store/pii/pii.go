@@ -49,8 +49,10 @@ type Finding struct {
 	// Start and End are bytes of the original text, on rune borders.
 	Start int `json:"start"`
 	End   int `json:"end"`
-	// Token is what stands there in the masked text; Find leaves it empty.
+	// Token is what stands there in the masked text, and Mode what made it; Find
+	// leaves them empty.
 	Token string `json:"token,omitempty"`
+	Mode  Mode   `json:"mode,omitempty"`
 	// Score is how sure the rules are, above 0 and at most 1.
 	Score float64 `json:"score"`
 	// Recogniser names the rule, and Evidence what spoke for it, without any
@@ -58,17 +60,6 @@ type Finding struct {
 	Recogniser string `json:"recogniser"`
 	Evidence   string `json:"evidence"`
 }
-
-// Mode is the way in which a finding is replaced.
-type Mode string
-
-// The modes.
-const (
-	// ModeToken writes a token of the vault, such as <PERSON_3>. It can be undone.
-	ModeToken Mode = "token"
-	// ModeLabel writes the kind of data, such as [PERSON]. It cannot be undone.
-	ModeLabel Mode = "label"
-)
 
 // Options configure a Masker. The zero value masks [DefaultEntities] with tokens.
 type Options struct {
@@ -85,6 +76,8 @@ type Options struct {
 	Rules []Rule
 	// Mode of replacement; empty means [ModeToken].
 	Mode Mode
+	// Modes of entities that differ from Mode.
+	Modes map[string]Mode
 	// MinScore is the lowest score that is masked; 0 means [DefaultMinScore].
 	MinScore float64
 }

@@ -133,6 +133,31 @@ func newRuleSet(rules []Rule) (*ruleSet, error) {
 	return s, nil
 }
 
+// masks says whether a rule with a mode of its own finds the entity.
+func (s *ruleSet) masks(entity string) bool {
+	return s != nil && slices.ContainsFunc(s.rules, func(c compiledRule) bool { return c.entity == entity && c.mode != "" })
+}
+
+// Valid returns an error that says what is wrong with a rule.
+func (r Rule) Valid() error {
+	_, err := newRuleSet([]Rule{r})
+	return err
+}
+
+// ValidWord returns an error when a word cannot be one of a [Rule]. It does not
+// hold the word.
+func ValidWord(w string) error {
+	_, err := wordKey(w)
+	return err
+}
+
+// ValidPattern returns an error when a pattern cannot be one of a [Rule] or an
+// allowed one.
+func ValidPattern(p string) error {
+	_, err := compilePattern(p)
+	return err
+}
+
 // compile checks a rule and adds its words, under its number, to those of all.
 func (r Rule) compile(words map[string]kind, number kind) (compiledRule, error) {
 	c := compiledRule{recogniser: recogniser{name: "rule:" + r.Name, entity: r.Entity}, score: r.Score, mode: r.Mode}

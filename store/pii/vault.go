@@ -1,8 +1,13 @@
 package pii
 
 import (
+	"cmp"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,27 +23,43 @@ type Vault interface {
 	// Token returns the token of a value. The value is the text as it was
 	// written, byte for byte, so that unmasking restores it exactly.
 	Token(entity, value string) (string, error)
-	// Reveal returns the value of a token. For a token that was never given out
-	// the error wraps [ErrUnknownToken].
+	// Reveal returns the value of a token, or of a surrogate of [Pseudonyms]. For
+	// one that was never given out the error wraps [ErrUnknownToken].
 	Reveal(token string) (string, error)
 }
 
 // MemoryVault returns a Vault that lives in memory only, for masking a stream
-// whose values nobody needs back later. It is safe for concurrent use.
+// whose values nobody needs back later, with a random key. It is a [Pseudonyms]
+// as well, and safe for concurrent use.
 func MemoryVault() Vault {
+	key := make([]byte, sha256.Size)
+	_, _ = rand.Read(key) // never fails: crypto/rand ends the program instead
+	return KeyedVault(key)
+}
+
+// KeyedVault is MemoryVault with a key, so that surrogates, shifted dates and
+// marks of [ModeHMAC] are the same in every run with it.
+func KeyedVault(key []byte) Vault {
 	return &memoryVault{
-		tokens: make(map[[2]string]string),
-		values: make(map[string]string),
-		count:  make(map[string]int),
+		key:        slices.Clone(key),
+		tokens:     make(map[[2]string]string),
+		surrogates: make(map[[2]string]string),
+		values:     make(map[string]string),
+		count:      make(map[string]int),
 	}
 }
 
 type memoryVault struct {
-	mu     sync.Mutex
-	tokens map[[2]string]string
-	values map[string]string
-	count  map[string]int
+	key []byte
+
+	mu         sync.Mutex
+	tokens     map[[2]string]string // by entity and value
+	surrogates map[[2]string]string // the same
+	values     map[string]string    // by token and surrogate
+	count      map[string]int
 }
+
+var _ Pseudonyms = (*memoryVault)(nil)
 
 func (v *memoryVault) Token(entity, value string) (string, error) {
 	v.mu.Lock()
@@ -49,10 +70,60 @@ func (v *memoryVault) Token(entity, value string) (string, error) {
 	}
 	v.count[entity]++
 	t := "<" + entity + "_" + strconv.Itoa(v.count[entity]) + ">"
-	value = strings.Clone(value)
-	v.tokens[[2]string{entity, value}] = t
-	v.values[t] = value
+	v.keep(v.tokens, entity, value, t)
 	return t, nil
+}
+
+// keep enters a token or surrogate. The texts of the caller are not held.
+func (v *memoryVault) keep(in map[[2]string]string, entity, value, stands string) {
+	value = strings.Clone(value)
+	in[[2]string{entity, value}] = stands
+	v.values[stands] = value
+}
+
+func (v *memoryVault) Surrogate(entity, value string, propose func(try int) (string, bool)) (string, error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if s, ok := v.surrogates[[2]string{entity, value}]; ok {
+		return s, nil
+	}
+	for try := 0; ; try++ {
+		s, ok := propose(try)
+		if !ok {
+			return "", nil
+		}
+		_, stands := v.values[s]
+		_, token := v.tokens[[2]string{entity, s}]
+		_, surrogate := v.surrogates[[2]string{entity, s}]
+		if !stands && (s == value || !token && !surrogate) {
+			v.keep(v.surrogates, entity, value, strings.Clone(s))
+			return s, nil
+		}
+	}
+}
+
+func (v *memoryVault) Surrogates(each func(surrogate string) error) error {
+	v.mu.Lock()
+	list := slices.Collect(maps.Values(v.surrogates))
+	v.mu.Unlock()
+	for _, s := range list {
+		if err := each(s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (v *memoryVault) MAC(parts ...string) [sha256.Size]byte { return MAC(v.key, parts...) }
+
+// MAC returns HMAC-SHA-256 of the parts, each with its length in front, so that
+// no two lists of parts give the same input.
+func MAC(key []byte, parts ...string) [sha256.Size]byte {
+	h := hmac.New(sha256.New, key)
+	for _, p := range parts {
+		_, _ = fmt.Fprintf(h, "%d:%s", len(p), p)
+	}
+	return [sha256.Size]byte(h.Sum(nil))
 }
 
 func (v *memoryVault) Reveal(token string) (string, error) {
@@ -62,37 +133,6 @@ func (v *memoryVault) Reveal(token string) (string, error) {
 		return s, nil
 	}
 	return "", ErrUnknownToken
-}
-
-// Unmask puts the values of the vault back into a masked text. Tokens that the
-// vault does not know stay as they are. For a text without tokens of its own,
-// Unmask of its masked form is that text, byte for byte.
-func Unmask(v Vault, masked string) (string, error) {
-	var b strings.Builder
-	last := 0
-	for i := 0; i < len(masked); i++ {
-		if masked[i] != '<' {
-			continue
-		}
-		n := tokenLen(masked[i:])
-		if n == 0 {
-			continue
-		}
-		value, err := v.Reveal(masked[i : i+n])
-		if errors.Is(err, ErrUnknownToken) {
-			i += n - 1
-			continue
-		}
-		if err != nil {
-			return "", fmt.Errorf("cannot reveal a mask token at byte %d: %w", i, err)
-		}
-		b.WriteString(masked[last:i])
-		b.WriteString(value)
-		last = i + n
-		i = last - 1
-	}
-	b.WriteString(masked[last:])
-	return b.String(), nil
 }
 
 // tokenLen returns the length of the mask token that s begins with, or 0. A
@@ -118,11 +158,11 @@ func tokenLen(s string) int {
 	return i + 1
 }
 
-// markLen returns the length of what Mask writes, <PERSON_3> or [PERSON], at
-// the start of s, or 0.
+// markLen returns the length of the mark at the start of s, <PERSON_3>,
+// [PERSON] or that of ModeHMAC, or 0.
 func (d *doc) markLen(s string) int {
 	if s[0] == '<' {
-		return tokenLen(s)
+		return cmp.Or(tokenLen(s), hmacLen(s))
 	}
 	end := strings.IndexByte(s[:min(len(s), 36)], ']')
 	if end > 1 && (slices.Contains(entities, s[1:end]) || d.own[s[1:end]]) {

@@ -15,19 +15,20 @@ import (
 // draw is a source of invented values, the same in every run.
 type draw struct {
 	*rand.Rand
+	values
 	people map[string]person
 	banks  map[string][2]string
 }
 
-func newDraw(seed string) *draw {
+func newDraw(v values, seed string) *draw {
 	h := fnv.New64a()
 	h.Write([]byte(seed))
-	return &draw{rand.New(rand.NewPCG(h.Sum64(), 5)), map[string]person{}, map[string][2]string{}}
+	return &draw{rand.New(rand.NewPCG(h.Sum64(), 5)), v, map[string]person{}, map[string][2]string{}}
 }
 
 func (d *draw) pick(list []string) string { return list[d.IntN(len(list))] }
 
-func (d *draw) place() place { return places[d.IntN(len(places))] }
+func (d *draw) place() place { return d.places[d.IntN(len(d.places))] }
 
 // person returns the n-th person of a text.
 func (d *draw) person(n string) person {
@@ -218,9 +219,9 @@ type evalRow struct {
 // fills is how often each template is filled.
 const fills = 4
 
-// readTemplates fills the templates of eval/part_*.txt. A template begins with
+// readTemplates fills the templates of eval/part_*.txt with values of v. A template begins with
 // "== name register language".
-func readTemplates(t testing.TB, part string) []evalRow {
+func readTemplates(t testing.TB, part string, v values) []evalRow {
 	t.Helper()
 	files, err := filepath.Glob("testdata/eval/" + part + "_*.txt")
 	if err != nil || len(files) == 0 {
@@ -236,7 +237,7 @@ func readTemplates(t testing.TB, part string) []evalRow {
 			}
 			for i := range fills {
 				id := fmt.Sprintf("%s/%s/%d", domain, head[0], i+1)
-				row := evalRow{parseMarked(id, fill(t, record[1], newDraw(id))), domain, head[1], head[2]}
+				row := evalRow{parseMarked(id, fill(t, record[1], newDraw(v, id))), domain, head[1], head[2]}
 				rows = append(rows, row)
 			}
 		}

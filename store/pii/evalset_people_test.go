@@ -15,48 +15,26 @@ type person struct {
 	romanStyle               int
 }
 
+// values are the lists that people and places are drawn from. Each half of the set
+// has its own, so that a name put into a rule's list for the one half does not
+// help the other. Surnames are a closed list, and shared.
+type values struct {
+	given, shortGiven, longGiven []string
+	foreign                      []string // names as in an alien registration
+	foreignHangul                []string // as Koreans write them
+	englishFirst, englishLast    []string
+	places                       []place
+	villages                     [][4]string // province, county or city, township, hamlet
+	buildings                    []string
+	streets, towns, romanPlaces  []string // of addresses in English
+}
+
 // common stands for about six in ten Koreans, rare for most of the others: the
 // set leans to rare surnames, since these are what rules forget.
 var (
 	commonSurnames = strings.Fields("김 김 김 김 이 이 이 박 박 최 최 정 강 조 윤 장 임 한 오 서 신 권 황 안 송 류 전 홍 고 문 양 손 배 백 허 유 남 심 노 하")
 	rareSurnames   = strings.Fields("곽 성 차 주 우 구 민 진 나 지 엄 채 원 천 방 공 현 함 변 염 여 추 도 소 석 선 설 마 길 연 위 표 명 기 반 라 왕 금 옥 육 인 맹 제 모 탁 국 어 은 편 용 예 경 봉 사 부 가 복 태 목 형 피 두 감 음 빈 동 온 호 범 좌 팽 승 간 상 갈 단 견 당")
 	longSurnames   = strings.Fields("남궁 황보 제갈 선우 독고 사공 서문 동방")
-
-	givenNames = strings.Fields(`
-		민준 서준 도윤 예준 시우 하준 주원 지호 지후 준우 도현 건우 우진 선우 서진 유준 연우 은우 정우 승우
-		서연 서윤 지우 서현 하윤 민서 하은 지유 윤서 채원 수아 지아 다은 은서 예은 수빈 소율 예린 지원 소윤
-		지훈 성민 현우 동현 준혁 성현 재현 상훈 진우 민수 영호 정훈 승현 태현 병철 경수 기영 대성 종수 용태
-		지혜 은정 미경 현정 수진 은영 혜진 선영 미숙 영숙 순자 정희 경희 명자 옥순 말순 춘자 복순 금례 영자
-		광수 상철 영수 정호 동수 만식 덕배 종필 창호 병호 기태 윤호 태식 석진 인철 학수 재석 원일 충식 홍기
-		가람 나래 다솜 보람 슬기 아름 한결 새롬 단비 이슬 하늘 새봄 라온 누리 초롱 으뜸 겨레 힘찬 여울 해솔`)
-	shortGiven = strings.Fields("찬 현 훈 진 솔 린 율 빈 건 혁 담 결")
-	longGiven  = strings.Fields("하늘빛 빛나리 새벽별 온누리")
-
-	// foreignNames as they stand in an alien registration, and as Koreans write
-	// such names.
-	foreignNames = []string{
-		"Nguyen Thi Lan Huong", "NGUYEN VAN DUC", "Tran Minh Quang", "Pham Thi Mai", "LE HOANG NAM",
-		"Wang Xiaoling", "LI JIANGUO", "Zhang Weimin", "Batbayar Oyunchimeg", "GANBOLD TEMUULEN",
-		"Maria Cristina Santos", "DELA CRUZ JOSEPH", "Rakhimov Jasur", "KARIMOVA NILUFAR", "Somchai Wongsakul",
-		"Ram Bahadur Thapa", "SHRESTHA SUNITA", "Md. Rafiqul Alam", "Sok Dara", "Ivanova Svetlana",
-		"Tanaka Misaki", "Siti Nurhaliza Rahman", "Kyaw Zin Htet", "Fernando Pereira",
-	}
-	foreignHangul = []string{
-		"응우옌 티 흐엉", "쩐 반 민", "팜 티 마이", "레 호앙 남", "왕샤오링", "리젠궈", "바트바야르 오윤", "마리아 산토스",
-		"라히모프 자수르", "솜차이 웡사쿤", "람 바하두르 타파", "라피쿨 알람", "속 다라", "다나카 미사키", "스베틀라나 이바노바", "저우메이링",
-	}
-
-	englishFirst = strings.Fields(`
-		James Emily Robert Olivia Michael Sophia Daniel Grace Thomas Hannah Kevin Megan Brian Laura Jason Rachel
-		Tyrone Keisha Jamal Latoya Carlos Guadalupe Miguel Esperanza Diego Lucia Rajesh Ananya Vikram Deepika
-		Mohammed Fatima Hassan Amina Yusuf Leila Wei Mei Hiroshi Yuki Dmitri Olga Piotr Agnieszka Niamh Siobhan
-		Cormac Bronwyn Gareth Ingrid Lars Astrid Matteo Chiara Amélie François Jürgen Chukwuemeka Ngozi Kwame`)
-	englishLast = strings.Fields(`
-		Anderson Whitaker Brooks Caldwell Donovan Ellsworth Fitzgerald Gallagher Hargrove Ingram Jefferson Kowalczyk
-		Lindgren McAllister Nakamura O'Connor Pemberton Quigley Rosenberg Stanhope Thornton Underhill Vasquez
-		Wainwright Yamamoto Zimmerman Abernathy Blackwood Castellano Delgado Ekwueme Fontaine Gutierrez Hussain
-		Iyer Jovanovic Khalil Larsson Mbeki Novak Okonkwo Petrov Ramirez Schneider Tremblay Venkataraman Walsh
-		Garcia-Lopez Van-Dyke St.Claire`)
 )
 
 // syllables gives every syllable of the names above in hanja and in Latin
@@ -79,6 +57,7 @@ var syllables = func() map[string][2]string {
 		자 子 ja 희 姬 hee 말 末 mal 춘 春 chun 례 禮 rye 광 光 kwang 만 萬 man 식 植 sik 덕 德 deok 필 弼 pil 창 昌 chang 학 學 hak
 		일 一 il 충 忠 choong 람 藍 ram 래 來 rae 솜 率 som 슬 瑟 seul 름 凜 reum 결 潔 gyul 새 璽 sae 롬 論 rom 비 妃 bi 늘 訥 neul
 		봄 範 bom 누 樓 nu 리 利 ri 초 草 cho 롱 瓏 rong 으 恩 eu 뜸 得 tteum 겨 潔 gyeo 레 禮 re 힘 欣 him 찬 燦 chan 울 蔚 ul 해 海 hae
+		로 路 ro 운 雲 woon 환 煥 hwan 욱 旭 wook 판 判 pan 분 粉 bun 점 點 jeom 바 波 ba 샛 賽 saet 을 乙 eul 루 鏤 ru 푸 芙 pu 른 綸 reun
 		솔 率 sol 담 潭 dam 빛 彬 bit 벽 碧 byeok 별 別 byeol`)
 	for i := 0; i < len(f); i += 3 {
 		m[f[i]] = [2]string{f[i+1], f[i+2]}
@@ -98,14 +77,14 @@ func newPerson(d *draw) person {
 	}
 	switch n := d.IntN(100); {
 	case n < 92 || utf8.RuneCountInString(p.surname) > 1:
-		p.given = d.pick(givenNames)
+		p.given = d.pick(d.given)
 	case n < 98:
-		p.given = d.pick(shortGiven)
+		p.given = d.pick(d.shortGiven)
 	default:
-		p.given = d.pick(longGiven)
+		p.given = d.pick(d.longGiven)
 	}
-	p.foreign, p.kviet = d.pick(foreignNames), d.pick(foreignHangul)
-	p.englishFirst, p.englishEnd = d.pick(englishFirst), strings.ReplaceAll(d.pick(englishLast), "St.C", "St. C")
+	p.foreign, p.kviet = d.pick(d.foreign), d.pick(d.foreignHangul)
+	p.englishFirst, p.englishEnd = d.pick(d.englishFirst), strings.ReplaceAll(d.pick(d.englishLast), "St.C", "St. C")
 	p.english = p.englishFirst + " " + p.englishEnd
 	if d.IntN(6) == 0 {
 		p.english = p.englishFirst + " " + string(rune('A'+d.IntN(26))) + ". " + p.englishEnd
@@ -154,7 +133,11 @@ func (p person) romanCapitals() string { return p.romanSurname() + " " + p.roman
 
 // TestInventedNames holds that no name lacks a syllable in the table above.
 func TestInventedNames(t *testing.T) {
-	for _, name := range slices.Concat(commonSurnames, rareSurnames, longSurnames, givenNames, shortGiven, longGiven) {
+	var names []string
+	for _, v := range []values{devValues, heldOutValues} {
+		names = slices.Concat(names, v.given, v.shortGiven, v.longGiven)
+	}
+	for _, name := range slices.Concat(commonSurnames, rareSurnames, longSurnames, names) {
 		for _, r := range name {
 			if syllables[string(r)][0] == "" {
 				t.Errorf("the table of syllables lacks %c of %s", r, name)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -127,8 +128,8 @@ func (p part) sum(rows func(evalRow) bool) scores {
 }
 
 func TestEvaluationSet(t *testing.T) {
-	read := func(name string) part {
-		p := part{rows: readTemplates(t, name)}
+	read := func(name string, v values) part {
+		p := part{rows: readTemplates(t, name, v)}
 		var texts []labelled
 		for _, row := range p.rows {
 			texts = append(texts, row.labelled)
@@ -136,7 +137,7 @@ func TestEvaluationSet(t *testing.T) {
 		p.scores = evaluate(t, texts, notCounted, *showMisses && name == "dev")
 		return p
 	}
-	dev, heldOut := read("dev"), read("heldout")
+	dev, heldOut := read("dev", devValues), read("heldout", heldOutValues)
 
 	const columns = " dev spans | precision | recall | F1 | bytes F1 | held-out spans | precision | recall | F1 | bytes F1 |\n"
 	rule := strings.Repeat("---:|", 10) + "\n"
@@ -167,6 +168,58 @@ func TestEvaluationSet(t *testing.T) {
 	t.Logf("%d and %d texts\n\n%s", len(dev.rows), len(heldOut.rows), b.String())
 	if *updateReadme {
 		writeReadme(t, b.String())
+	}
+}
+
+// grams are the runs of five letters of a template without its slots and spaces.
+func grams(template string) map[string]bool {
+	r := []rune(strings.Join(strings.Fields(slotPattern.ReplaceAllString(template, "")), ""))
+	m := map[string]bool{}
+	for i := range len(r) - 4 {
+		m[string(r[i:i+5])] = true
+	}
+	return m
+}
+
+// TestEvaluationHalves holds that what is held out is not in the dev half under
+// another name: no two templates share a third of the shorter one's runs of letters, and no
+// given name, street or building is drawn in both.
+func TestEvaluationHalves(t *testing.T) {
+	templates := func(part string) map[string]map[string]bool {
+		files, err := filepath.Glob("testdata/eval/" + part + "_*.txt")
+		if err != nil {
+			t.Fatal(err)
+		}
+		all := map[string]map[string]bool{}
+		for _, name := range files {
+			for _, record := range readRecords(t, "eval/"+filepath.Base(name)) {
+				all[filepath.Base(name)+" "+record[0]] = grams(record[1])
+			}
+		}
+		return all
+	}
+	dev := templates("dev")
+	for held, a := range templates("heldout") {
+		for looked, b := range dev {
+			shared := 0
+			for g := range a {
+				if b[g] {
+					shared++
+				}
+			}
+			if n := min(len(a), len(b)); n > 10 && shared*3 > n {
+				t.Errorf("%s shares %d of %d runs of letters with %s", held, shared, n, looked)
+			}
+		}
+	}
+	lists := func(v values) []string {
+		return slices.Concat(v.given, v.longGiven, v.foreign, v.foreignHangul, v.englishFirst, v.englishLast, v.buildings, v.streets, v.towns, v.romanPlaces)
+	}
+	known := lists(devValues)
+	for _, s := range lists(heldOutValues) {
+		if slices.Contains(known, s) {
+			t.Errorf("%s is drawn in both halves", s)
+		}
 	}
 }
 

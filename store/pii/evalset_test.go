@@ -64,6 +64,9 @@ var bars = []bar{
 	{"PERSON, Korean chat", chatKorean, []string{pii.Person}, floor{}, floor{f1: 0.90}, floor{f1: 0.90}},
 	{"PERSON, English", func(r evalRow) bool { return r.lang == "en" }, []string{pii.Person}, floor{}, floor{f1: 0.75}, floor{f1: 0.81}},
 	{"PERSON, Korean and English mixed", func(r evalRow) bool { return r.lang == "mix" }, []string{pii.Person}, floor{}, floor{f1: 0.85}, floor{f1: 0.85}},
+	{"ADDRESS, Korean chat", chatKorean, []string{pii.Address}, floor{}, floor{f1: 0.92}, floor{f1: 0.94}},
+	{"all, Korean forms", formKorean, nil, floor{}, floor{f1: 0.94}, floor{f1: 0.94}},
+	{"all, Korean chat", chatKorean, nil, floor{}, floor{f1: 0.91}, floor{f1: 0.93}},
 	{"all", every, nil, floor{}, floor{f1: 0.91}, floor{f1: 0.93}},
 }
 

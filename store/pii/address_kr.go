@@ -60,7 +60,7 @@ func (d *doc) parseAddress(start int) address {
 		}
 		p = a.end
 	}
-	if !a.number {
+	if !a.number && (!a.area || !a.anchored()) {
 		return a
 	}
 	for range 10 {
@@ -259,6 +259,11 @@ func (d *doc) addressDetail(a *address) bool {
 	}
 	if n := buildingName(d.r[p:q]); n > 0 {
 		a.end = p + n
+		if d.class(a.end) == cDigit { // "은빛마을5단지"
+			if e, ok := d.unitOfBuilding(a.end); ok {
+				a.end = e
+			}
+		}
 		a.details++
 		return true
 	}
@@ -355,6 +360,8 @@ func (a *address) judge(d *doc) (float64, string) {
 	switch {
 	case a.anchored() && place && a.number:
 		score, why = 0.9, "district, place and number"
+	case a.anchored() && a.area && a.details > 1: // "관악구 봉천동 늘봄맨션 105동 904호"
+		score, why = 0.85, "district, place and unit of a building"
 	case place && a.number && a.details > 0:
 		score, why = 0.6, "place, number and unit of a building"
 	case a.road && a.number:
@@ -397,7 +404,7 @@ func (d *doc) livesBehind(p int) bool {
 // before an address, or pos.
 func (d *doc) postcodeBefore(pos int) int {
 	p := pos
-	for p > 0 && pos-p < 3 && (d.cls[p-1] == cSpace || d.r[p-1] == ')' || d.r[p-1] == ']' || d.r[p-1] == ',') {
+	for p > 0 && pos-p < 3 && (d.cls[p-1] == cSpace || d.r[p-1] == ')' || d.r[p-1] == ']' || d.r[p-1] == ',' || d.cls[p-1] == cNewline) {
 		p--
 	}
 	n := 0

@@ -10,12 +10,14 @@ func findBirths(d *doc, rec *recogniser) {
 		switch {
 		case label&kDOB != 0:
 			d.add(rec, s.start, s.end, 0.99, "label")
+		case label&(kRRN|kFRN) != 0:
+			d.add(rec, s.start, s.end, 0.9, "label of a number that begins with it")
 		case d.bornBehind(s.end):
 			d.add(rec, s.start, s.end, 0.97, "word behind")
-		case s.bare && d.answersBirth(s):
-			d.add(rec, s.start, s.end, 0.75, "answer to a question for it")
-		case s.bare && d.behindName(s.start) && d.at(s.end) == ')':
-			d.add(rec, s.start, s.end, 0.8, "in parentheses behind a name")
+		case label&(kDate|kAdmin) == 0 && d.answersBirth(s):
+			d.add(rec, s.start, s.end, 0.86, "answer to a question for it")
+		case d.behindName(s):
+			d.add(rec, s.start, s.end, 0.86, "behind a name")
 		case s.bare || label&(kDate|kAdmin) != 0:
 		case d.sexBehind(s.end):
 			d.add(rec, s.start, s.end, 0.85, "sex or age behind")
@@ -42,20 +44,66 @@ func (d *doc) answersBirth(s dateSpan) bool {
 	return true
 }
 
-// behindName says whether "(" and what reads as a Korean name stand before r[start].
-func (d *doc) behindName(start int) bool {
-	p := start - 1
-	if d.at(p) != '(' {
-		return false
-	}
-	if d.class(p-1) == cSpace {
+// adultYear is the latest year that, beside a name, is rather that of a birth
+// than of a letter: whoever was born then has come of age. It moves slowly
+// enough to stand here.
+const adultYear = 2008
+
+// behindName says whether a date stands in parentheses behind a name, or, if it
+// lies far enough back, right behind a name, a passport or a field of a line that
+// begins with a name.
+func (d *doc) behindName(s dateSpan) bool {
+	p := s.start
+	paren := d.at(p-1) == '('
+	if paren {
 		p--
 	}
-	q := p
-	for q > 0 && p-q < 6 && d.cls[q-1] == cHangul {
+	q := d.blanksBefore(p)
+	switch {
+	case paren:
+		return (d.at(s.end) == ')' || d.at(s.end) == ',' || d.at(s.end) == '~' || d.class(s.end) == cSpace && d.at(s.end+1) == '~') && d.nameEnds(q)
+	case s.bare || d.yearOf(s) > adultYear:
+		return false
+	case q == p && d.at(p-1) != '|', q == 0:
+		return false
+	}
+	for n := 0; n < 3 && (d.at(q-1) == '/' || d.at(q-1) == '|' || d.at(q-1) == ',' || d.at(q-1) == ')' || d.class(q-1) == cSpace); n++ {
 		q--
 	}
-	return p-q >= 2 && p-q <= 5 && d.bestName(koreanNames(), q, p).weight > 0
+	return d.nameEnds(q) || d.class(q-1) == cHan || d.passportEnds(q)
+}
+
+// yearOf returns the year of a date that holds one of four digits, or 9999.
+func (d *doc) yearOf(s dateSpan) int {
+	for i := s.start; i+4 <= s.end; i++ {
+		if d.allDigits(i, i+4) {
+			return d.number(i, i+4)
+		}
+	}
+	return 9999
+}
+
+// nameEnds says whether what reads as a Korean name, or the mask token of a
+// person, ends before r[q].
+func (d *doc) nameEnds(q int) bool {
+	if d.class(q-1) == cToken {
+		return d.r[q-1] == personToken
+	}
+	p := q
+	for p > 0 && q-p < 6 && d.cls[p-1] == cHangul {
+		p--
+	}
+	return q-p >= 2 && q-p <= 5 && d.bestNameAbove(koreanNames(), p, q, -3).weight > -3
+}
+
+// passportEnds says whether letters and digits such as those of a passport end
+// before r[q].
+func (d *doc) passportEnds(q int) bool {
+	p := q
+	for p > 0 && q-p < 10 && (d.cls[p-1] == cDigit || d.cls[p-1] == cUpper) {
+		p--
+	}
+	return q-p == 9 && d.cls[p] == cUpper && d.class(p-1) == cSpace
 }
 
 func (d *doc) crossesLine(from, to int) bool {

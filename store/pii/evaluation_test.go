@@ -195,7 +195,8 @@ func TestEvaluationOwn(t *testing.T) {
 // they first met the rules, F1 was 0.922 over all; words for roles and titles
 // were added since, none of them taken from a miss.
 func TestEvaluationHeldOut(t *testing.T) {
-	floors{all: 0.96, each: 0.85, precision: 0.98}.check(t, evaluate(t, readMarked(t, "own_test.txt"), nil, false))
+	later := []string{pii.DocumentID, pii.Postcode, pii.VehicleID} // unknown when the texts were labelled
+	floors{all: 0.96, each: 0.85, precision: 0.98}.check(t, evaluate(t, readMarked(t, "own_test.txt"), later, false))
 }
 
 // TestChecksumValues looks at numbers that stand alone. One corporation number

@@ -25,7 +25,14 @@ func findBusiness(d *doc, rec *recogniser) {
 					score = 0.4
 				}
 			}
-			score, why = d.weigh(start, kBRN, score, why)
+			weigh := d.weigh
+			if !bare { // "등록번호: 123-45-67890" of a certificate of registration
+				weigh = d.weighShape
+				if d.label(start)&kRecord != 0 {
+					score += 0.4
+				}
+			}
+			score, why = weigh(start, kBRN, score, why)
 			d.add(rec, start, end, score, why)
 		}
 	}

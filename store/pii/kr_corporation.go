@@ -29,7 +29,11 @@ func findCorporation(d *doc, rec *recogniser) {
 			if g.len() == 13 {
 				score -= 0.25
 			}
-			score, why = d.weigh(start, kCRN, score, why)
+			weigh := d.weigh
+			if g.len() == 6 {
+				weigh = d.weighShape
+			}
+			score, why = weigh(start, kCRN, score, why)
 			if !known && score == 1 {
 				score = 0.9
 			}

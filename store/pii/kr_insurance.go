@@ -1,7 +1,7 @@
 package pii
 
 // findInsurance finds health insurance numbers: eleven digits, sometimes with a
-// dash after the first, and only behind a label.
+// dash after the first, behind a label; with the dash, a word nearby is enough.
 func findInsurance(d *doc, rec *recogniser) {
 	for _, list := range d.lists() {
 		for i, g := range list {
@@ -12,8 +12,14 @@ func findInsurance(d *doc, rec *recogniser) {
 					n = 2
 				}
 			}
-			if ok && alone(list, i, n) && d.label(int(g.start))&kInsurance != 0 {
-				d.add(rec, int(g.start), end, 1, "label")
+			if !ok || !alone(list, i, n) {
+				continue
+			}
+			start := int(g.start)
+			if d.label(start)&kInsurance != 0 {
+				d.add(rec, start, end, 1, "label")
+			} else if h, ok := d.near(start, 48, kInsurance|kIDs); ok && h.kind&kInsurance != 0 && n == 2 {
+				d.add(rec, start, end, 0.8, "word nearby and shape")
 			}
 		}
 	}

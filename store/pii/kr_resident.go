@@ -51,7 +51,11 @@ func (d *doc) addRegistration(rec *recogniser, list []group, i int, centuries st
 	if glued {
 		why += ", another number right behind"
 	}
-	score, why = d.weigh(start, own|kRRN|kFRN, score, why)
+	weigh := d.weigh
+	if !bare {
+		weigh = d.weighShape
+	}
+	score, why = weigh(start, own|kRRN|kFRN, score, why)
 	d.add(rec, start, end, score, why)
 }
 

@@ -192,6 +192,58 @@ func (a automatonOfWords) scanSpaced(d *doc) {
 	if len(extra) > 0 {
 		d.hits = mergeHits(d.hits, extra)
 	}
+	a.scanBroken(d)
+}
+
+// scanBroken adds labels before a colon that a scanner broke by a blank at a
+// wrong place: "생 년월일 :", "등록번 호:".
+func (a automatonOfWords) scanBroken(d *doc) {
+	var extra []hit
+	for _, m := range d.marks {
+		if d.r[m] != ':' {
+			continue
+		}
+		end := d.blanksBefore(int(m))
+		start, blanks := end, 0
+		for start > 0 && end-start < 12 && (d.cls[start-1] == cHangul || d.cls[start-1] == cSpace && d.class(start-2) == cHangul) {
+			start--
+			if d.cls[start] == cSpace {
+				blanks++
+			}
+		}
+		d.steps += end - start
+		if blanks == 0 || blanks > 3 {
+			continue
+		}
+		label := make([]rune, 0, 12)
+		for _, r := range d.r[start:end] {
+			if r != ' ' {
+				label = append(label, r)
+			}
+		}
+		if k := a.whole(label); k != 0 && (len(extra) == 0 || extra[len(extra)-1].end <= int32(start)) {
+			extra = append(extra, hit{int32(start), int32(end), k})
+		}
+	}
+	if len(extra) > 0 {
+		d.hits = mergeHits(d.hits, extra)
+	}
+}
+
+// whole returns the kinds of the word r, or 0 if it is none.
+func (a automatonOfWords) whole(r []rune) kind {
+	state := int32(0)
+	for _, c := range r {
+		s := a.symbol[c&0xFFFF]
+		if s == 0 {
+			return 0
+		}
+		state = a.step(state, s)
+	}
+	if o := a.out[state]; int(o.length) == len(r) {
+		return o.kind
+	}
+	return 0
 }
 
 // mergeHits joins two lists in order; what lies inside a hit of b is dropped.

@@ -18,8 +18,9 @@ func findLicenses(d *doc, rec *recogniser) {
 		score := 0.9
 		if l := d.label(start); l&kLicense == 0 {
 			// "변호사 … (등록번호 제12873호)"
-			h, ok := d.near(start, window, kAdvocate)
-			if !ok || l&kRecord == 0 || h.kind&kAdvocate == 0 {
+			_, ok := d.near(start, window, kAdvocate)
+			h := d.labelHit(start)
+			if !ok || l&kRecord == 0 || h == nil || d.at(int(h.start)) != '등' && lower(d.at(int(h.start))) != 'r' {
 				continue
 			}
 			score = 0.95

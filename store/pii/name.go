@@ -27,7 +27,7 @@ func (s *nameSet) confirm(d *doc, chosen []cand) {
 		switch d.cls[c.start] {
 		case cHangul:
 			name := strings.ReplaceAll(d.slice(c.start, c.end), " ", "")
-			if n := len([]rune(name)); n >= 3 && n <= 5 {
+			if n := len([]rune(name)); n >= 3 && n <= 5 || n == 2 && c.score > 0.8 && !koreanNames().words.has([]rune(name)) {
 				if s.korean == nil {
 					s.korean, s.given, s.first = make(runeSet), make(runeSet), make(map[rune]bool)
 				}
@@ -117,8 +117,11 @@ func (d *doc) findPairs() {
 
 func (s *nameSet) findKorean(d *doc, w *word) {
 	r := d.r[w.start:w.end]
-	for n := min(len(r), 5); n >= 3; n-- {
-		if !s.korean.has(r[:n]) || !tailOf(r[n:], hasCoda(r[n-1])).ok {
+	for n := min(len(r), 5); n >= 2; n-- {
+		if !s.korean.has(r[:n]) {
+			continue
+		}
+		if t := tailOf(r[n:], hasCoda(r[n-1])); !t.ok || n == 2 && len(r) > 2 && t.weight < 0.3 {
 			continue
 		}
 		d.cands = append(d.cands, cand{
@@ -161,10 +164,34 @@ func (s *nameSet) findLatin(d *doc, start int) {
 	if end == start {
 		return
 	}
+	start, end = d.wholeLatin(start, end)
 	d.cands = append(d.cands, cand{
 		start: start, end: end, entity: Person, score: confirmScore,
 		recogniser: "name_again", evidence: "a name of the same record", rank: len(recognisers),
 	})
+}
+
+// wholeLatin returns the whole of a name of which r[start:end] is the first or
+// the last name: unknown words with capitals around it.
+func (d *doc) wholeLatin(start, end int) (int, int) {
+	var buf [4]namePart
+	parts := d.nameParts(start, buf[:0])
+	for k := len(parts) - 1; k > 0 && k < 4; k-- {
+		p := parts[k]
+		if parts[0].end == end && !p.initial && !p.link(d) && p.end-p.start > 2 && !p.is(latinCommon|latinOrganisation|latinNever) &&
+			parts[0].is(latinFirst) && (k < 2 || parts[1].initial || parts[1].link(d)) {
+			end = p.end
+			break
+		}
+	}
+	from := d.itemStart(end)
+	if from < start {
+		if parts := d.nameParts(from, buf[:0]); len(parts) > 1 && len(parts) < 4 && parts[len(parts)-1].end == end && !d.isTitle(parts[0]) &&
+			!parts[0].is(latinCommon|latinNever|latinOrganisation) {
+			return from, end
+		}
+	}
+	return start, end
 }
 
 // besideName says whether one of the chosen names stands in the same line close to c.

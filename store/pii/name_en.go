@@ -7,6 +7,7 @@ type namePart struct {
 	start, end int        // without "'s"
 	props      latinProps // of the word
 	initial    bool       // "J."
+	inner      bool       // "St." of a last name
 }
 
 func (p namePart) is(x latinProps) bool { return p.props&x != 0 }
@@ -96,8 +97,11 @@ func (d *doc) nameParts(start int, parts []namePart) []namePart {
 		if q-p > 2 && d.r[q-2] == '\'' && lower(d.r[q-1]) == 's' {
 			part.end -= 2
 		}
-		part.props = props(d.r[p:part.end])
+		part.props = d.wordProps(p, part.end)
 		switch {
+		case len(parts) > 0 && q-p == 2 && d.hasPrefix(p, "st. ") && d.class(q+2) == cUpper: // "Latoya St. Claire"
+			q++
+			part.end, part.inner = q, true
 		case d.cls[p] == cUpper && part.end-p == 1:
 			part.initial = true
 			if d.at(q) == '.' {
@@ -130,6 +134,21 @@ func (d *doc) nameParts(start int, parts []namePart) []namePart {
 		p = q
 	}
 	return d.trimLinks(parts)
+}
+
+// wordProps returns what is known of the word r[p:q], or of the halves of a
+// double name such as "Garcia-Lopez".
+func (d *doc) wordProps(p, q int) latinProps {
+	known := props(d.r[p:q])
+	if known != 0 {
+		return known
+	}
+	for i := p + 1; i+1 < q; i++ {
+		if d.r[i] == '-' {
+			return (props(d.r[p:i]) | props(d.r[i+1:q])) & (latinFirst | latinLast | latinSurname)
+		}
+	}
+	return 0
 }
 
 // trimLinks drops links and initials at the end.
@@ -207,6 +226,9 @@ func (d *doc) weighLatin(parts []namePart) (float64, string) {
 		return -3, ""
 	}
 	w := -3.0
+	if a.is(latinCommon) && z.is(latinFirst) && !z.is(latinLast) { // "Can Carlos go"
+		w -= 2
+	}
 	for _, p := range parts {
 		if p.is(latinNever) {
 			return -9, ""
@@ -218,8 +240,14 @@ func (d *doc) weighLatin(parts []namePart) (float64, string) {
 	if korean := d.romanName(parts); korean > 0 {
 		return w + korean, "Korean name in Latin letters"
 	}
+	if len(parts) > 2 && parts[1].initial && !a.is(latinCommon) { // "Kevin G. Underhill"
+		w += 2
+	}
 	first, firstWhy := d.weighFirst(a)
 	last, lastWhy := weighLast(z)
+	if d.hasPrefix(z.start, "park") && z.end-z.start == 4 && romanGiven(d.r[a.start:a.end]) == 0 { // more often a place
+		last -= 1.5
+	}
 	return w + first + last, joinWhy(firstWhy, lastWhy)
 }
 
@@ -238,6 +266,8 @@ func (d *doc) weighFirst(a namePart) (float64, string) {
 		return 1.5, "Korean given name"
 	case a.is(latinLast):
 		return 0.8, ""
+	case a.end-a.start > 2:
+		return 0.3, ""
 	}
 	return 0, ""
 }
@@ -255,6 +285,8 @@ func weighLast(z namePart) (float64, string) {
 		return -3, ""
 	case z.is(latinFirst):
 		return 0.8, ""
+	case z.end-z.start > 3:
+		return 0.5, ""
 	}
 	return 0, ""
 }
@@ -308,9 +340,12 @@ func (d *doc) romanName(parts []namePart) float64 {
 func (d *doc) beforeLatin(start int) (weight float64, why string, labelled bool) {
 	if k := d.label(start); k&kName != 0 {
 		switch h := d.labelHit(start); {
-		case h == nil || d.hasMark(int(h.end), start):
+		case h == nil || d.inParentheses(h) || d.hasMark(int(h.end), start):
 			return 5, whyField, true
-		case !d.endsSentence(int(h.end), start):
+		case !d.endsSentence(int(h.end), start) && !d.hasPrefix(int(h.start), "from") && !d.hasPrefix(int(h.start), "to"): // not "from Jaeger"
+			if d.cls[h.start] == cHangul { // "성명 Tanaka Misaki"
+				return 4, whyLabel, true
+			}
 			return 2.5, whyLabel, true
 		}
 	}
@@ -340,7 +375,19 @@ func (d *doc) beforeLatin(start int) (weight float64, why string, labelled bool)
 		}
 	}
 	if d.hasPrefix(start-4, " v. ") || d.hasPrefix(start-5, " vs. ") || d.hasPrefix(start-4, " vs ") {
-		return 1.5, "party of a case", false
+		return 3, "party of a case", false
+	}
+	if d.at(start-1) == '(' && d.nameEnds(d.blanksBefore(start-1)) { // "갈하윤 (GAL HAYOON)"
+		return 2.5, "name before", false
+	}
+	if q := start - 1; d.class(q) == cSpace && d.class(q-1) == cLower {
+		from := q
+		for from > 0 && q-from < 12 && d.cls[from-1].latin() {
+			from--
+		}
+		if w := wordsBeforeNames[lowerString(d.r[from:q])]; w > 0 {
+			return w, "", false
+		}
 	}
 	if d.hasPrefix(start-4, "the ") || d.hasPrefix(start-2, "a ") && !d.class(start-3).word() {
 		return -2, "", false
@@ -389,17 +436,53 @@ func (d *doc) afterLatin(parts []namePart, k int, before string) (float64, strin
 			return 1.5, "word in parentheses"
 		}
 	}
+	if k == 1 && parts[0].is(latinFirst) && !parts[0].is(latinCommon) {
+		before, end := d.blanksBefore(parts[0].start), parts[0].end
+		begins := d.class(before-1) == cNewline || d.at(before-1) == '>' || d.at(before-1) == '/' || d.at(before-1) == '.' || d.at(before-1) == ':'
+		switch {
+		case begins && (d.at(end) == ',' || d.at(end) == ':'): // "Rajesh, can you …"
+			return 2, "form of address"
+		case d.at(end) == '\'' && lower(d.at(end+1)) == 's' && d.class(end+2) == cSpace && d.class(end+3) == cLower:
+			return 1.9, "possession"
+		}
+	}
+	if end := parts[k-1].end; d.class(end) == cSpace && d.class(end+1) == cLower {
+		if w := verbsOfPersons[lowerString(d.r[end+1:d.wordAt(end+1)])]; w > 0 {
+			return w, ""
+		}
+	}
+	if end := parts[k-1].end; (before == whyLabel || before == "relation") && k == 1 && !parts[0].is(latinCommon) && (d.at(end) == ',' || d.at(end) == '.' || d.at(end) == '!' || d.class(end) == cNewline) {
+		return 0.8, "" // "it's Niamh, …"
+	}
 	if d.hasPrefix(p, "v. ") || d.hasPrefix(p, "vs. ") {
 		return 1.5, "party of a case"
 	}
 	return 0, ""
 }
 
+// wordsBeforeNames are small words behind which a name is more likely than elsewhere.
+var wordsBeforeNames = map[string]float64{
+	"with": 1, "by": 1, "told": 1, "asked": 1, "ask": 1, "met": 1, "saw": 0.8, "contact": 1, "know": 1, "known": 1, "knew": 1, "thank": 1,
+	"welcome": 1, "to": 0.7, "and": 0.7, "for": 0.4, "from": 0.4, "of": 0.4, "between": 0.7, "appoint": 1, "think": 0.7, "if": 0.4, "when": 0.4,
+	"is": 0.4, "at": 0.3, "or": 0.4,
+}
+
+// verbsOfPersons are what persons do rather than things.
+var verbsOfPersons = map[string]float64{
+	"said": 1.9, "says": 1.9, "told": 1.9, "asked": 1.9, "called": 1, "wants": 1.2, "wanted": 1.2, "lives": 1.3, "lived": 1.3, "moved": 1,
+	"joined": 1.5, "joins": 1.9, "presented": 1.9, "presents": 1, "signed": 1.2, "stole": 1.9, "refused": 1.9, "denies": 1.3, "denied": 1.2,
+	"reports": 0.8, "reported": 1, "states": 0.8, "stated": 1.2, "testified": 1.3, "wrote": 1.3, "writes": 1, "thinks": 1.3, "works": 0.9,
+	"worked": 1.2, "enrolled": 1.3, "gave": 1.2, "sent": 1, "will": 0.6, "has": 0.5, "was": 0.5, "is": 0.5, "had": 0.6, "does": 0.6, "did": 0.6,
+	"came": 1, "went": 1.1, "left": 1, "agreed": 1.2, "arrived": 1, "attended": 1.3, "resigned": 1.3, "died": 1.3, "married": 1.3, "who": 1.3,
+	"texted": 1.9, "quit": 1.9, "thought": 1.9, "knows": 1.9, "loves": 1.9, "emailed": 1.9, "confirmed": 1, "replied": 1.9, "promised": 1.5,
+	"complained": 1.5, "consented": 1.5, "insists": 1.5, "claims": 1, "claimed": 1.2, "admitted": 1, "owes": 1.9, "owns": 1.2,
+}
+
 // familyWords are relations behind which a first name stands alone: "his wife, Adaeze,".
 var familyWords = map[string]bool{
 	"wife": true, "husband": true, "son": true, "daughter": true, "mother": true, "father": true, "brother": true, "sister": true,
 	"spouse": true, "mom": true, "dad": true, "grandmother": true, "grandfather": true, "niece": true, "nephew": true, "aunt": true,
-	"uncle": true, "cousin": true, "fiance": true, "fiancee": true, "partner": true, "grandson": true, "granddaughter": true,
+	"uncle": true, "cousin": true, "kids": true, "children": true, "twins": true, "sons": true, "daughters": true, "girlfriend": true, "boyfriend": true, "fiance": true, "fiancee": true, "partner": true, "grandson": true, "granddaughter": true,
 }
 
 func (d *doc) credentialEnd(p int) int {

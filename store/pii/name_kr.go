@@ -2,6 +2,7 @@ package pii
 
 import (
 	"math"
+	"slices"
 	"strings"
 )
 
@@ -28,7 +29,7 @@ func findKoreanNames(d *doc, rec *recogniser) {
 				best = n
 			}
 		}
-		if best.weight < 0 {
+		if best.weight < 0 || best.why[0]+best.why[1]+best.why[2] == "" && best.end == int(w.end) {
 			if g := d.givenName(m, int(w.start), int(w.end)); g.weight > 0 {
 				best = g
 			}
@@ -97,7 +98,10 @@ func (d *doc) bestNameAbove(m *nameModel, start, end int, floor float64) koreanN
 		} else if x.why == whyField || x.why == whyLabel {
 			x.try(2, surname-3.5)
 		}
-		if len(x.r) >= 4 && !compound && x.why != "" {
+		if len(x.r) >= 4 && !compound && m.plain.has(x.r[1:4]) {
+			x.plain = true
+			x.try(4, surname+3)
+		} else if len(x.r) >= 4 && !compound && x.why != "" {
 			x.try(4, surname-3)
 		}
 	}
@@ -159,6 +163,7 @@ type nameReader struct {
 	floor    float64 // readings below do not matter
 	before   float64 // weight of what stands before
 	compound bool    // the surname has two syllables
+	plain    bool    // the given name has three
 	why      string
 	known    bool    // the penalty
 	penalty  float64 // for the ordinary word that r begins with
@@ -168,6 +173,12 @@ type nameReader struct {
 func (x *nameReader) try(n int, given float64) {
 	x.d.steps += n
 	t := tailOf(x.r[n:], hasCoda(x.r[n-1]))
+	if n == 3 && x.r[2] == '이' && t.evidence == "introduction" && hasCoda(x.r[1]) { // "양훈이고요"
+		given -= 3
+	}
+	if n == 2 && tailKindOf(x.r[:n])&tailTitle != 0 { // "위원님"
+		return
+	}
 	w := given + t.weight + x.before + prior
 	if !t.ok || w+mostAfter < max(x.best.weight, x.floor) {
 		return
@@ -176,8 +187,11 @@ func (x *nameReader) try(n int, given float64) {
 		x.penalty = max(x.m.wordPenalty(x.r), x.d.labelPenalty(x.start))
 		x.known = true
 	}
+	if x.d.cutsWord(x.start, x.start+n) {
+		return
+	}
 	after, afterWhy := x.d.afterName(x.start+n, n == len(x.r))
-	if n == 4 && !x.compound && t.weight+after >= 3.5 && x.why != whyField { // "사회복지과장"
+	if n == 4 && !x.compound && !x.plain && t.weight+after >= 3.5 && x.why != whyField { // "사회복지과장"
 		return
 	}
 	if n == 2 && t.weight < 3 && x.why == "" && afterWhy == "" {
@@ -197,6 +211,17 @@ func (x *nameReader) try(n int, given float64) {
 			x.best.why[3] = "usual name"
 		}
 	}
+}
+
+// cutsWord says whether a word of the lexicon of three or more syllables begins
+// inside of r[start:end] and goes on behind it: "신원보증인".
+func (d *doc) cutsWord(start, end int) bool {
+	i := d.hitEndingBefore(end) + 1
+	if i >= len(d.hits) {
+		return false
+	}
+	h := d.hits[i]
+	return int(h.start) > start && int(h.start) < end && h.end-h.start >= 3
 }
 
 // labelPenalty is how much speaks against a name because a label of three or
@@ -234,7 +259,7 @@ const (
 func (d *doc) beforeName(start int) (float64, string) {
 	label := d.label(start)
 	if label&kName != 0 && !d.objectBefore(start) {
-		if h := d.labelHit(start); h == nil || d.hasMark(int(h.end), start) {
+		if h := d.labelHit(start); h == nil || d.inParentheses(h) || d.hasMark(int(h.end), start) {
 			return 6.5, whyField
 		}
 		return 4.5, whyLabel
@@ -243,16 +268,25 @@ func (d *doc) beforeName(start int) (float64, string) {
 	for p > 0 && start-p < 3 && (d.cls[p-1] == cSpace || d.r[p-1] == ':' || d.r[p-1] == '(' || d.r[p-1] == '"' || d.r[p-1] == '\'' || d.r[p-1] == '[' || d.r[p-1] == '-' || d.r[p-1] == '·') {
 		p--
 	}
+	if h := d.hitEndingAt(d.blanksBefore(p)); h != nil && h.kind&kGreeting != 0 || d.at(p-1) == ',' && d.greetingBefore(p-1) {
+		return 2.5, "greeting"
+	}
 	if p < start && d.rankBefore(p) {
 		return 3.5, "title"
 	}
 	if h := d.hitEndingAt(p); h != nil && h.kind&(kRole|kName) != 0 {
-		if d.class(int(h.start)-1) != cHangul || h.end-h.start > 2 {
+		if d.class(int(h.start)-1) != cHangul || h.end-h.start > 2 || d.hasColon(p, start) {
+			if d.hasColon(p, start) {
+				return 4.8, "role"
+			}
 			return 4, "role"
 		}
 	}
 	if h := d.labelHit(start); h != nil && h.kind&kRole != 0 && !strings.ContainsRune("이가을를의", d.at(int(h.end))) { // "의뢰인은 …"
 		return 2.5, "role"
+	}
+	if p < start && d.numberEnds(p) {
+		return 1.8, "number of a person before"
 	}
 	if w, why := d.personWord(p, start); w > 0 {
 		return w, why
@@ -266,6 +300,25 @@ func (d *doc) beforeName(start int) (float64, string) {
 		return 2.5, "relation"
 	}
 	return 0, ""
+}
+
+// numberEnds says whether a long number ends before r[p], as that of an account,
+// a chart or a telephone does in a list before a name.
+func (d *doc) numberEnds(p int) bool {
+	n, digits := p, 0
+	for n > 0 && p-n < 20 && (d.cls[n-1] == cDigit || d.r[n-1] == '-') {
+		n--
+		if d.cls[n] == cDigit {
+			digits++
+		}
+	}
+	return digits >= 7 || p > 0 && d.cls[p-1] == cToken && d.r[p-1] != personToken
+}
+
+// greetingBefore says whether "Best" or the like ends before r[p], in Latin letters.
+func (d *doc) greetingBefore(p int) bool {
+	h := d.hitEndingAt(p)
+	return h != nil && h.kind&kGreeting != 0
 }
 
 // rankBefore says whether the title of a clinician or the like in Latin letters
@@ -290,16 +343,16 @@ func (d *doc) rankBefore(p int) bool {
 // personWord weighs a word before a name that is in no list but ends as those
 // for persons do, "설계자", "점검관"; with a colon it is a label.
 func (d *doc) personWord(p, start int) (float64, string) {
-	if p == start || p < 3 || !strings.ContainsRune("자인관사원장감", d.r[p-1]) || d.class(p-2) != cHangul || d.class(p-3) != cHangul {
+	if p == start || p < 3 || !strings.ContainsRune("자인관사원장감과팀실국", d.r[p-1]) || d.class(p-2) != cHangul || d.class(p-3) != cHangul {
 		return 0, ""
 	}
-	for i := p; i < start; i++ {
-		if d.r[i] == ':' {
-			return 3, "word for a person"
-		}
+	if d.hasColon(p, start) {
+		return 3, "word for a person"
 	}
 	return 1.2, "word for a person"
 }
+
+func (d *doc) hasColon(from, to int) bool { return slices.Contains(d.r[from:to], ':') }
 
 // objectBefore says whether the label before a name is an object: "이름을 지정해".
 func (d *doc) objectBefore(start int) bool {
@@ -313,6 +366,12 @@ func (d *doc) objectBefore(start int) bool {
 		}
 	}
 	return false
+}
+
+// inParentheses says whether the label that ends at p stands in parentheses of
+// its own: "(영문) Shim Jihoo".
+func (d *doc) inParentheses(h *hit) bool {
+	return d.at(int(h.end)) == ')' && d.at(int(h.start)-1) == '('
 }
 
 // hasMark says whether a colon or the like stands in r[from:to].
@@ -370,6 +429,9 @@ func (d *doc) afterName(end int, bare bool) (float64, string) {
 	if d.at(p) == '(' {
 		return d.afterParenthesis(p)
 	}
+	if w, why := d.dataBehind(end); w > 0 {
+		return w, why
+	}
 	if p > end && d.class(p) == cHangul {
 		q := d.hangulEnd(p)
 		if t := tailOf(d.r[p:q], true); t.ok && t.weight >= 3.5 {
@@ -409,6 +471,72 @@ func (d *doc) afterName(end int, bare bool) (float64, string) {
 		}
 	}
 	return 0, ""
+}
+
+// dataBehind weighs what rosters and lines of tables have behind a name: a full
+// date, a resident number, sex and age, an address, a bank, an e-mail address, or
+// "] [오후" of an exported chat.
+func (d *doc) dataBehind(end int) (float64, string) {
+	if d.at(end) == ']' && d.at(end+2) == '[' && d.at(end+3) == '오' {
+		return 5, "speaker of a chat"
+	}
+	p := end
+	for p < end+8 && (d.class(p) == cSpace || (d.at(p) == '|' || d.at(p) == '/') && p > end) {
+		p++
+	}
+	if p == end {
+		return 0, ""
+	}
+	switch c := d.class(p); {
+	case c == cDigit:
+		n := p
+		for d.class(n) == cDigit && n-p < 9 {
+			n++
+		}
+		switch {
+		case n-p == 6 && d.at(n) == '-' && d.class(n+1) == cDigit && d.monthDay(p+2):
+			return 3.5, "resident number behind"
+		case n-p == 4 && d.number(p, n) <= adultYear && validYear(d.number(p, n)) && (d.at(n) == '-' || d.at(n) == '.' || d.at(n) == '년'):
+			return 2.5, "date behind"
+		case n-p == 6 && d.monthDay(p+2) && !d.class(n).word():
+			return 1.5, "six digits behind"
+		}
+	case c == cHangul || c == cUpper:
+		if q := d.wordAt(p); c == cUpper && q-p >= 2 && (props(d.r[p:q])&latinCredential != 0 || d.hasPrefix(p, "pm") && q-p == 2) {
+			return 3.5, "title"
+		}
+		if d.sexAgeAt(p) {
+			return 4, "sex and age behind"
+		}
+		if h, ok := d.after(p, 0, kProvince|kDistrict|kBankName); ok && d.class(int(h.end)) != cHangul && h.end-h.start > 1 {
+			return 2, "address or bank behind"
+		}
+	case d.at(p) == '<':
+		for q := p + 1; q < len(d.r) && q-p < 40 && d.cls[q] != cSpace && d.r[q] != '>'; q++ {
+			if d.r[q] == '@' {
+				return 4, "e-mail address behind"
+			}
+		}
+	}
+	return 0, ""
+}
+
+// sexAgeAt says whether "여 72", "F/67" or "남 44세" stands at r[p:].
+func (d *doc) sexAgeAt(p int) bool {
+	switch lower(d.at(p)) {
+	case '남', '여', 'm', 'f':
+	default:
+		return false
+	}
+	q := p + 1
+	if d.at(q) == '/' || d.class(q) == cSpace {
+		q++
+	}
+	n := q
+	for d.class(n) == cDigit && n-q < 4 {
+		n++
+	}
+	return n > q && n-q < 4 && (!d.class(n).word() || d.at(n) == '세')
 }
 
 // weakTitle weighs a title that is also the end of other words, and stands apart
@@ -460,6 +588,9 @@ func (d *doc) afterParenthesis(p int) (float64, string) {
 		for d.class(q+n) == cDigit && n < 8 {
 			n++
 		}
+		if n == 6 && d.monthDay(q+2) || n == 8 && d.monthDay(q+4) {
+			return 4.5, "birth date in parentheses"
+		}
 		if n >= 6 || n == 4 && (d.at(q+n) == '.' || d.at(q+n) == '-' || d.at(q+n) == '년') || n == 3 && d.at(q) == '0' || n == 2 && d.at(q+n) == '세' {
 			return 3, "number or date in parentheses"
 		}
@@ -484,7 +615,10 @@ func (d *doc) spacedName(m *nameModel, i int) (end int, ok bool) {
 		return 0, false
 	}
 	a := d.words[i+1]
-	if !a.hangul || !d.blanksOnly(w.end, a.start) || d.label(int(w.start))&kName == 0 || d.at(int(w.start)-1) == '>' {
+	if !a.hangul || !d.blanksOnly(w.end, a.start) || d.at(int(w.start)-1) == '>' {
+		return 0, false
+	}
+	if k := d.label(int(w.start)); k&kName == 0 && !(k&kRole != 0 && a.end-a.start == 1 && d.class(int(w.start)-2) == cSpace) {
 		return 0, false
 	}
 	if a.end-a.start >= 2 { // 홍 길동

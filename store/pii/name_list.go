@@ -33,6 +33,7 @@ func findLists(d *doc, chosen []cand) {
 
 // walkList proposes the neighbours of the name r[start:end], one after the other.
 func (d *doc) walkList(start, end int) {
+	first := start
 	for p := end; ; {
 		q, ok := d.nextItem(p)
 		if !ok {
@@ -47,15 +48,21 @@ func (d *doc) walkList(start, end int) {
 		}
 		start, p = a, b
 	}
-	for p := start; ; {
+	for a, b := first, end; ; {
+		q, ok := d.lineBefore(a, b)
+		if !ok || d.isName(q) {
+			break
+		}
+		if a, b, ok = d.listName(q, listFloor); !ok {
+			break
+		}
+	}
+	for p := first; ; {
 		q, ok := d.itemBefore(p)
 		if !ok || d.flag[q]&flagNameEnd != 0 || d.class(q-1) == cToken {
 			break
 		}
-		from := q
-		for from > 0 && q-from < 10 && d.cls[from-1] == cHangul {
-			from--
-		}
+		from := d.itemStart(q)
 		if from == q || d.isName(from) {
 			break
 		}
@@ -65,6 +72,36 @@ func (d *doc) walkList(start, end int) {
 		}
 		p = a
 	}
+}
+
+// itemStart returns where the item of a list begins that ends before r[q]: a
+// word, or up to four words in Latin letters that begin with capitals.
+func (d *doc) itemStart(q int) int {
+	from := q
+	for from > 0 && q-from < 10 && d.cls[from-1] == cHangul {
+		from--
+	}
+	for n := 0; n < 4 && from > 0 && (d.cls[from-1].latin() || d.r[from-1] == '.'); n++ {
+		p := from
+		if d.r[p-1] == '.' {
+			p--
+		}
+		for p > 0 && from-p < maxLatinWord && (d.cls[p-1].latin() || (d.r[p-1] == '-' || d.r[p-1] == '\'') && p < from) {
+			p--
+		}
+		if d.class(p) != cUpper {
+			break
+		}
+		from = p
+		if d.class(p-1) != cSpace || !d.class(p-2).latin() && d.at(p-2) != '.' {
+			return from
+		}
+		from-- // behind the word before
+	}
+	for from < q && d.cls[from] == cSpace {
+		from++
+	}
+	return from
 }
 
 // isName says whether a name was found at r[p:].
@@ -143,7 +180,7 @@ func (d *doc) listLatin(p int) (start, end int, ok bool) {
 		end := parts[k-1].end
 		next, more := d.nextItem(end)
 		between := more && d.isName(next)
-		ended := more || d.class(end) == cNewline || d.class(end) == cOther && d.at(end) != '-' && d.at(end) != '@'
+		ended := more || d.hasPrefix(p-4, "and ") || d.class(end) == cNewline || d.class(end) == cOther && d.at(end) != '-' && d.at(end) != '@'
 		if w, why := d.weighLatin(parts[:k]); ended && w > -3.2 && k < 4 && (known && (k > 1 || w > -2) || between && k > 1) {
 			if why == "" {
 				why = "capitals"
@@ -205,6 +242,13 @@ func (d *doc) closing(p int) int {
 // name at p.
 func (d *doc) itemBefore(p int) (q int, ok bool) {
 	q = d.blanksBefore(p)
+	if q < p && d.hasPrefix(q-4, " and") {
+		q = d.blanksBefore(q - 4)
+		if d.at(q-1) == ',' {
+			q--
+		}
+		return q, q > 0
+	}
 	switch r := d.at(q - 1); {
 	case q > 0 && (r == ',' || r == '·' || r == '/' || r == ';' || r == '→' || r == '&' || r == 'ㆍ' || r == '∙' || r == '・'):
 		q = d.blanksBefore(q - 1)
@@ -234,27 +278,69 @@ func (d *doc) blanksBefore(p int) int {
 }
 
 // nextLine returns the place in the next line that stands where the name
-// r[start:end] does in its own: behind the same marks at the beginning.
+// r[start:end] does in its own: behind the same marks and digits at the beginning,
+// and with the same kind of thing behind it.
 func (d *doc) nextLine(start, end int) (q int, ok bool) {
-	from := start
-	for start-from < 12 && from > 0 && d.cls[from-1] != cNewline {
-		if d.cls[from-1].word() && d.cls[from-1] != cDigit {
-			return 0, false
-		}
-		from--
-	}
-	if from > 0 && d.cls[from-1] != cNewline || from == start {
+	from, ok := d.lineStart(start)
+	if !ok {
 		return 0, false
 	}
 	line := end
-	for line < len(d.r) && line-end < 80 && d.cls[line] != cNewline {
+	for line < len(d.r) && line-end < maxLine && d.cls[line] != cNewline {
 		line++
 	}
 	d.steps += line - end
-	if d.class(line) != cNewline || line >= len(d.r) {
+	if line >= len(d.r) || d.cls[line] != cNewline {
 		return 0, false
 	}
-	a, b := from, line+1
+	return d.samePlace(from, start, end, d.skipNewlines(line))
+}
+
+// lineBefore is nextLine for the line before.
+func (d *doc) lineBefore(start, end int) (q int, ok bool) {
+	from, ok := d.lineStart(start)
+	if !ok || from == 0 {
+		return 0, false
+	}
+	line := from - 1
+	for line > 0 && d.cls[line-1] == cNewline {
+		line--
+	}
+	for n := 0; line > 0 && d.cls[line-1] != cNewline; n++ {
+		if n == maxLine {
+			return 0, false
+		}
+		line--
+	}
+	d.steps += from - line
+	return d.samePlace(from, start, end, line)
+}
+
+// maxLine is how long, in runes, a line of a list of names can be.
+const maxLine = 80
+
+// lineStart returns where the line begins in which r[start:] stands near the
+// beginning.
+func (d *doc) lineStart(start int) (from int, ok bool) {
+	for from = start; start-from < 12; from-- {
+		if from == 0 || d.cls[from-1] == cNewline {
+			return from, true
+		}
+	}
+	return 0, false
+}
+
+func (d *doc) skipNewlines(p int) int {
+	for n := 0; n < 3 && p < len(d.r) && d.cls[p] == cNewline; n++ {
+		p++
+	}
+	return p
+}
+
+// samePlace returns the place in the line that begins at b which corresponds to
+// the name r[start:end] in the line that begins at a.
+func (d *doc) samePlace(a, start, end, b int) (q int, ok bool) {
+	bare := a == start
 	for a < start && b < len(d.r) {
 		switch {
 		case d.cls[a] == cDigit && d.cls[b] == cDigit:
@@ -264,12 +350,27 @@ func (d *doc) nextLine(start, end int) (q int, ok bool) {
 			for d.class(b) == cDigit {
 				b++
 			}
-		case d.r[a] == d.r[b] && d.cls[a] != cDigit:
+		case d.r[a] == d.r[b] && d.cls[a] != cDigit && d.cls[a] != cNewline:
 			a++
 			b++
 		default:
 			return 0, false
 		}
 	}
-	return b, a == start && b < len(d.r)
+	if a != start || b >= len(d.r) || d.class(b) != cHangul && (bare || d.class(b) != cUpper) {
+		return 0, false
+	}
+	if !bare {
+		return b, true
+	}
+	// Without a mark before it, what stands behind has to be of the same kind.
+	n := d.hangulEnd(b)
+	behind := func(p int) class {
+		q := d.skipBlanks(p)
+		if q == p && d.class(p) != cNewline {
+			return cLetter
+		}
+		return d.class(q)
+	}
+	return b, n > b && behind(n) == behind(end) && behind(n) != cLetter && behind(n) != cHangul
 }

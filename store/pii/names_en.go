@@ -64,6 +64,11 @@ const organisations = `hospital clinic center centre medical health healthcare p
 	services systems solutions technologies insurance financial capital investment trust fund realty law firm llp department act bill
 	county city town state river lake bridge tower building plaza mall hotel inn restaurant cafe airport station theater theatre
 	disease syndrome test scale score score's method algorithm theorem award prize day memorial house hall stadium arena records press
+	properties enterprises logistics foods ventures builders construction development estates gallery studios farms vineyards mutual savings
+	union credit communications telecom networks media publishing pictures entertainment sports fitness dental veterinary rehabilitation hospice nursing
+	logistics freight shipping energy petroleum chemical steel electronics semiconductor instruments supplies products brands stores mart outlet market
+	depot express courier travel tours resort suites apartments residences condominiums gardens terrace heights manor village township borough parish
+	district council committee commission board authority administration office embassy consulate headquarters division unit ward icu
 	motors airlines industries international laboratories labs pharmaceuticals pharma gmbh ag sa plc server studio code cloud`
 
 // credentials stand behind the names of doctors, lawyers and others.
@@ -79,14 +84,18 @@ const (
 		seo suh shin sin kwon gwon hwang ahn an song ryu yoo yu you hong jeon jun chun ko go koh moon mun son sohn yang bae baek paik heo hur huh nam
 		shim sim noh roh no ha kwak gwak sung seong cha joo ju woo koo gu ku na min jin ji eom um chae won cheon bang gong hyun ham byun yeom choo
 		chu do so seok sun seol ma gil yeon wi pyo myung ki gi ban ra wang geum ok yook in maeng je mo tak kook eo eun pyun yong namgung hwangbo
-		bong pyun tae hyung pi eo cheo gam uhm lyu nahm seol jegal sunwoo dokgo sagong seomun`
+		bong pyun tae hyung pi eo cheo gam uhm lyu nahm seol jegal sunwoo dokgo sagong seomun
+		jwa dang kan kahn dokko bok yook gal on hyung hwangbo seonu dok gok noe nwe dan don bi sa sang shi chang cha che chi choung cheun eun han heo hu
+		yeo yeob yung woo wui seong tark tack pung phi phyo moh myeong maeng ok okh nang na ki kil kook kwun kwok kye jeen jie jeoung im`
 	romanSyllables = `a ah an ahn ara baek bae beom bin bo bok bong bum byung byeong byul chae chan chang cheol chul chun chung da dae dal dam dan
 		deok do dong doo du duk eok eon eui eun eunho ga gab gap gang geon geun gi gil go gon gu gun gwang gwon gyeong gyo gyu gyun ha hae haeng ham
 		han hak hee heon heum hoe ho hong hoon hui hun hwa hwan hwang hwi hye hyeok hyeon hyo hyuk hyun hyung i ik il im in ja jae jang je jeok jeong ji
 		jik jin jo jong joo joon ju jun jung kang keun ki kil kook kwang kwon kyeong kyo kyu kyun kyung lan lee mal man me mi min mo mok moo moon mu
 		mun myeong myung na nae nam nan no noo nu o oak oh ok ra ram ran ri rim rin ro ryang ryeo ryeol ryul ryun sa sae sam san sang seo seok seol
 		seon seong seop seul seung shik shil shim shin si sik sil sim sin so sol son song soo sook soon su suk sul sun sung sup tae taek teuk ui uk
-		un ung wan wha wi wol won woo wook woon woong wu ya yang ye yea yeo yeol yeon yeong yeop yi yo yong yoo yool yoon you young yu yul yun yup`
+		un ung wan wha wi wol won woo wook woon woong wu ya yang ye yea yeo yeol yeon yeong yeop yi yo yong yoo yool yoon you young yu yul yun yup
+		rae on som rom bom hoo reum neul byeol byul bit nuri onnuri saebyeok areum boram iseul garam raon dasom saerom haneul seulgi narae hansol hangyeol
+		chorong yeoul bora nari bitna eutteum gyeore damdam yool ryul hwi sol reol reo`
 )
 
 // romanGiven says how much r looks like a Korean given name in Latin letters: 2

@@ -20,6 +20,7 @@ type nameModel struct {
 	first    [hangulCount]float32 // log odds of a syllable as the first and as the
 	second   [hangulCount]float32 // second of a given name
 	given    *pairSet             // given names of two syllables
+	plain    runeSet              // given names of plain Korean, of two and three syllables
 	single   [hangulCount]bool    // given names of one syllable
 	words    runeSet              // words that look like names, of two to five syllables
 }
@@ -66,7 +67,7 @@ func (m *nameModel) isCompound(r []rune) bool {
 var surnameTiers = map[string]float32{"1": 1, "2": -0.4, "3": -2.2}
 
 var koreanNames = sync.OnceValue(func() *nameModel {
-	m := &nameModel{compound: runeSet{}, words: runeSet{}}
+	m := &nameModel{compound: runeSet{}, words: runeSet{}, plain: runeSet{}}
 	var given [][2]rune
 	for _, line := range dataLines("surnames_kr.txt") {
 		tier, list, _ := strings.Cut(line, ":")
@@ -105,7 +106,12 @@ var koreanNames = sync.OnceValue(func() *nameModel {
 			}
 		}
 	}
-	for _, r := range "준민솔별산찬율건현훈진욱웅혁철석호결봄린윤은빈선숙용한원혜희정수연영경미란옥" {
+	for _, line := range dataLines("given_plain_kr.txt") {
+		for _, g := range strings.Fields(line) {
+			m.plain.add(g)
+		}
+	}
+	for _, r := range "준민솔별산찬율건현훈진욱웅혁철석호결봄린윤은빈선숙용한원혜희정수연영경미란옥담람슬샘섭균" {
 		m.single[r-hangulBase] = true
 	}
 	m.given = newPairSet(given)
@@ -123,6 +129,9 @@ func (m *nameModel) weight(a, b rune) float64 {
 	w = max(-5, min(w, 4.5))
 	if m.given.has(a, b) {
 		w = max(w, 2.5) + 1
+	}
+	if w < 2 && m.plain.has([]rune{a, b}) {
+		w = max(w, 1) + 0.7
 	}
 	if b == '이' { // more often the particle
 		w -= 1.5
@@ -182,7 +191,8 @@ var tailLists = map[tailKind]string{
 	tailNeutral: `은 는 이 가 을 를 의 와 과 도 만 으로 로 로서 으로서 로부터 으로부터 이나 나 하고 랑 보다 처럼 까지 부터 이며 며 이고 고 이라는
 		라는 이란 란 이라 라 이다 이었다 였다 이었고 였고 이었으며 였으며 이자 인 인데 이던 뿐 마저 조차 밖에 에 및 외 등 측 이라며 라며 이니 니 이죠 죠
 		만이 만을 만은 과의 와의 과는 와는 으로는 로는 이었습니다 였습니다 이십니다 까지도 이라서 라서 이나마 이든 든 이라도 라도 야 이야 네`,
-	tailIntroduces: "입니다 이에요 예요 이예요 이라고 라고 입니다만 이요 이고요 인데요 요 이라고요 라고요 아",
+	tailIntroduces: `입니다 이에요 예요 이예요 이라고 라고 입니다만 이요 이고요 고요 인데요 요 이라고요 라고요 아 임 이라는데 라는데 이라던데 라던데
+		이라는데요 라는데요 이래 래 이래요 래요 이거든요 거든요 이구요 구요 이랍니다 랍니다 이신데요 이라니까 라니까 이었어요 였어요 인데 이래서 래서`,
 	tailTitle: `선생 선생님 교수 교수님 원장 원장님 부원장 병원장 과장 과장님 부장 부장님 차장님 대리 대리님 사원 주임 주임님 팀장 팀장님 실장 실장님
 		국장 국장님 본부장 사장 사장님 부사장 대표 대표님 대표이사 이사 이사님 전무 전무님 상무 상무님 회장 회장님 부회장 의원 의원님 장관 차관 판사 판사님
 		부장판사 검사 검사님 부장검사 변호사 변호사님 변호인 법무사 세무사 회계사 노무사 변리사 의사 의사선생님 한의사 치과의사 간호사 간호사님 수간호사 약사
@@ -192,7 +202,9 @@ var tailLists = map[tailKind]string{
 		연구원 연구원님 센터장 센터장님 지점장 지점장님 소장 소장님 총무 반장 반장님 이장 통장 조교 조교님 총장 총장님 학장 학장님 교장 교장선생님 교감 담임 책임 책임님 선임 선임님
 		수석 수석님 파트장 파트장님 그룹장 매니저 담당 담당님 담당자 담당자님 어린이 아동 아기 산모 산모님 수급자 승객 승객님 신랑 신부 프로 프로님 차장님 보호자께서
 		아저씨 아줌마 아주머니 누나 언니 오빠 이모 삼촌 엄마 아빠 어머니 아버지 매니저 매니저님 디자이너 상담사 상담원 치료사 물리치료사 방사선사 임상병리사
-		영양사 사회복지사 요양보호사 간병인 기사 기사님 씨네 부부 모녀 부자 가족`,
+		영양사 사회복지사 요양보호사 간병인 기사 기사님 씨네 쌤 샘 쌤들 이사장 이사장님 집사 집사님 권사 권사님 장로 장로님 전도사 전도사님 사모님 조사관 조사관님 수사관 수사관님 간사 간사님 사무장 사무장님
+		실무관 계장 계장님 서장 서장님 청장 청장님 시장 시장님 군수 군수님 구청장 구청장님 동장 동장님 면장 이장님 통장님 관장 관장님 행정사 행정사님 집행관 사법보좌관 공증인
+		주사 주사보 서기보 부위원장 사무총장 부부 모녀 부자 가족`,
 	tailVocative: "씨 님",
 	tailWeak:     "군 양 형 차장 기자",
 }

@@ -34,6 +34,15 @@ func (d *doc) weigh(start int, own kind, score float64, why string) (float64, st
 	return score, why
 }
 
+// weighShape is weigh for a number whose grouping tells what it is: "등록번호",
+// which anything can have, speaks for it then.
+func (d *doc) weighShape(start int, own kind, score float64, why string) (float64, string) {
+	if d.label(start)&kIDs&^own == kRecord {
+		return min(score+0.1, 0.98), "label of any number, " + why
+	}
+	return d.weigh(start, own, score, why)
+}
+
 // chain says whether the groups from i on have these lengths, with a separator
 // of an identifier (dash, dot, blank, or a dash with blanks around) between
 // them, and returns the end. A group of digits that goes on makes it false.

@@ -259,6 +259,12 @@ func (x *run) korean() (end int, why string, ok bool) {
 func (d *doc) serviceScore(start int) float64 {
 	x := d.run(start)
 	if second := x.digits[4]*1000 + x.digits[5]*100 + x.digits[6]*10 + x.digits[7]; second >= 1500 && second <= 2100 {
+		p := d.blanksBefore(start)
+		for _, w := range [...]string{"문의", "상담", "예약", "센터", "☎", "대표"} {
+			if n := len([]rune(w)); d.hasPrefix(p-n, w) || d.at(p-1) == ':' && d.hasPrefix(d.blanksBefore(p-1)-n, w) {
+				return 0.6
+			}
+		}
 		return 0.4
 	}
 	return 0.6

@@ -25,14 +25,21 @@ func findRecords(d *doc, rec *recogniser) {
 		if letters == 0 {
 			at = start
 		}
-		if d.label(at)&kRecord == 0 {
+		labelled := d.label(at)&kRecord != 0
+		if !labelled && !d.behindPatient(at) {
 			continue
 		}
 		end, digits := d.recordEnd(start)
-		if digits < 4 || digits > 14 || d.class(end) == cDigit {
+		switch {
+		case digits < 4 || digits > 14 || d.class(end) == cDigit:
 			continue
+		case labelled && letters == 0 && d.shapeOfOthers(start, end):
+			d.add(rec, at, end, 0.52, "label, but the shape of another number")
+		case labelled:
+			d.add(rec, at, end, 0.9, "label")
+		case digits >= 6 && digits <= 10 && d.at(end) == ')':
+			d.add(rec, at, end, 0.6, "in parentheses behind a name")
 		}
-		d.add(rec, at, end, 0.9, "label")
 		next = end
 	}
 }
@@ -52,4 +59,33 @@ func (d *doc) recordEnd(start int) (end, digits int) {
 	}
 	d.steps += end - start
 	return end, digits
+}
+
+// behindPatient says whether "name (" or "name (M/59, " stands before r[p], or
+// "(name, ".
+func (d *doc) behindPatient(p int) bool {
+	q := d.blanksBefore(p)
+	if d.at(q-1) == ',' {
+		q--
+		if d.nameEnds(q) {
+			return true
+		}
+		for n := 0; n < 8 && q > 0 && d.r[q-1] != '('; n++ { // sex and age
+			q--
+		}
+	}
+	return d.at(q-1) == '(' && d.nameEnds(d.blanksBefore(q-1))
+}
+
+// shapeOfOthers says whether r[start:end] is grouped as resident, corporation and
+// business numbers are: 6-7 or 3-2-5.
+func (d *doc) shapeOfOthers(start, end int) bool {
+	dash := func(i int) bool { return d.at(start+i) == '-' }
+	switch end - start {
+	case 14:
+		return dash(6)
+	case 12:
+		return dash(3) && dash(6)
+	}
+	return false
 }

@@ -34,7 +34,7 @@ func TestRules(t *testing.T) {
 		// Words: particles and titles outside, no parts of other words.
 		{"육갑수는 담당육갑수교수님께", "<STAFF_1>는 담당<STAFF_1>교수님께"},
 		{"담당: 육갑수교수님께, 환자육갑수", "담당: <STAFF_1>교수님께, 환자<STAFF_1>"},
-		{"ALICE Q. MONROE wrote; Alice Q. Monroes did not", "<STAFF_2> wrote; Alice Q. Monroes did not"},
+		{"ALICE Q. MONROE wrote; alice q. monroes did not", "<STAFF_2> wrote; alice q. monroes did not"},
 		{"독고영재와 육\u200b갑수", "<STAFF_3>와 <STAFF_4>"},
 		{"박육갑수네 갑수를", "박육갑수네 <STAFF_5>를"},
 		{"M-77은 M-770이 아니다", "<STAFF_6>은 M-770이 아니다"},

@@ -162,6 +162,8 @@ func (d *doc) secretStart(pos int) (start int, ok bool) {
 		switch r := d.r[i]; {
 		case r == ':' || r == '=' || r == '은' || r == '는':
 			ok = true
+		case d.cls[i] == cSpace && i == pos && d.looksSecret(i+1):
+			return i + 1, true
 		case d.cls[i] == cSpace || isQuote(r):
 		case d.hasPrefix(i, "is "):
 			ok = true
@@ -171,6 +173,26 @@ func (d *doc) secretStart(pos int) (start int, ok bool) {
 		}
 	}
 	return 0, false
+}
+
+// looksSecret says whether what begins at r[p] can only be a password, so that
+// no mark is needed before it: "비번 vKlw003!xY".
+func (d *doc) looksSecret(p int) bool {
+	letters, digits, marks := 0, 0, 0
+	q := p
+	for ; q < len(d.r) && q-p < 40 && d.r[q] > ' ' && d.r[q] < 127 && d.r[q] != ','; q++ {
+		switch {
+		case d.cls[q] == cDigit:
+			digits++
+		case d.cls[q].latin():
+			letters++
+		case strings.ContainsRune("!@#$%^&*", d.r[q]):
+			marks++
+		case d.r[q] == '(' || d.r[q] == ':' || d.r[q] == '/' || d.r[q] == '.':
+			return false
+		}
+	}
+	return letters > 1 && digits > 0 && (q-p >= 8 || q-p >= 6 && marks > 0)
 }
 
 func isQuote(r rune) bool { return r == '"' || r == '\'' || r == '`' }

@@ -20,7 +20,8 @@ func (d *doc) cell(pos int) kind {
 const maxColumns = 64
 
 // scanTables finds lines whose fields are labels, and gives their kinds to the
-// fields below them. Fields stand between commas, tabs, semicolons or bars.
+// fields below them. Fields stand between commas, tabs, semicolons, bars,
+// slashes with blanks around, or two blanks and more.
 func (d *doc) scanTables() {
 	var header [maxColumns]kind
 	columns := 0
@@ -44,7 +45,7 @@ func (d *doc) scanTables() {
 			hits++
 		}
 		if columns == 0 && end-start < 400 && hits < len(d.hits) && int(d.hits[hits].start) < end && d.bareBefore(start, int(d.hits[hits].start)) {
-			for _, m := range [...]rune{',', '\t', '|', ';'} {
+			for _, m := range [...]rune{',', '\t', '|', ';', '/', ' '} {
 				labels := 0
 				var kinds [maxColumns]kind
 				n := d.fields(start, end, m, func(i, from, to int) {
@@ -74,10 +75,7 @@ func (d *doc) bareBefore(from, to int) bool {
 func (d *doc) fields(start, end int, mark rune, each func(i, from, to int)) int {
 	n := 0
 	for from := start; ; n++ {
-		to := from
-		for to < end && d.r[to] != mark {
-			to++
-		}
+		to := d.fieldMark(from, end, mark)
 		if n < maxColumns {
 			a, b := from, to
 			for a < b && (d.cls[a] == cSpace || d.r[a] == '"' || d.r[a] == '\'') {
@@ -93,7 +91,30 @@ func (d *doc) fields(start, end int, mark rune, each func(i, from, to int)) int 
 		}
 		d.steps += to - from
 		from = to + 1
+		for mark == ' ' && from < end && d.cls[from] == cSpace {
+			from++
+		}
 	}
+}
+
+// fieldMark returns where the mark behind the field stands that begins at from,
+// or end. Marks inside of quotes do not count.
+func (d *doc) fieldMark(from, end int, mark rune) int {
+	quoted := d.at(from) == '"'
+	for p := from; p < end; p++ {
+		switch r := d.r[p]; {
+		case quoted:
+			quoted = p == from || r != '"'
+		case mark == ' ':
+			if d.cls[p] == cSpace && d.class(p+1) == cSpace && p > from {
+				return p
+			}
+		case r != mark:
+		case mark != '/' || d.class(p-1) == cSpace && d.class(p+1) == cSpace:
+			return p
+		}
+	}
+	return end
 }
 
 // exactLabel returns the kinds of the lexicon's word that is r[from:to].

@@ -36,7 +36,7 @@ Examples:
 			&cli.IntFlag{Name: "row", Usage: "packed rows of at most `N` tokens", Value: 1024},
 			&cli.IntFlag{Name: "steps", Usage: "measure `N` steps, after one that warms up", Value: 8},
 			&cli.IntFlag{Name: "threads", Usage: "compute on `N` threads", DefaultText: "one for each core"},
-			&cli.StringFlag{Name: "precision", Usage: "`KIND` of the products: bf16 or float32", Value: "bf16"},
+			&cli.StringFlag{Name: "precision", Usage: "`KIND` of the products: bf16, bf16x3 or float32", DefaultText: "the fastest here"},
 			&cli.BoolFlag{Name: "profile", Usage: "say where the time goes"},
 		},
 		Action: benchTrain,
@@ -49,8 +49,8 @@ func benchTrain(c *cli.Context) error {
 		return err
 	}
 	cfg := train.BenchConfig{BasePath: args[0], Precision: c.String("precision"), Profile: c.Bool("profile")}
-	if cfg.Precision != "bf16" && cfg.Precision != "float32" {
-		return misused(c, "--precision is %q; it must be bf16 or float32", cfg.Precision)
+	if !slices.Contains([]string{"", "bf16", "bf16x3", "float32"}, cfg.Precision) {
+		return misused(c, "--precision is %q; it must be bf16, bf16x3 or float32", cfg.Precision)
 	}
 	for flag, to := range map[string]*int{"rank": &cfg.Rank, "batch-size": &cfg.Batch, "row": &cfg.Row, "steps": &cfg.Steps, "threads": &cfg.Threads} {
 		if *to, err = positive(c, flag); err != nil {

@@ -42,7 +42,7 @@ func hyperFlags() []cli.Flag {
 		&cli.IntFlag{Name: "eval-steps", Usage: "measure the validation loss every `N` steps too", DefaultText: "each epoch"},
 		&cli.IntFlag{Name: "patience", Usage: "stop after `N` evaluations without a better validation loss, -1 for never", DefaultText: chosen},
 		&cli.IntFlag{Name: "keep-checkpoints", Usage: "keep the adapters of the last `N` epochs as models", DefaultText: "3"},
-		&cli.StringFlag{Name: "precision", Usage: "`NAME` of the arithmetic of products: bf16, or float32 for comparisons", DefaultText: "bf16 where the CPU has it"},
+		&cli.StringFlag{Name: "precision", Usage: "`NAME` of the arithmetic of products: bf16, bf16x3 (nearly exact) or float32", DefaultText: "bf16 where the CPU has it, bf16x3 for gemma3"},
 		&cli.BoolFlag{Name: "no-shuffle", Usage: "keep the order of the examples, so that batches are neighbours in the file"},
 		&cli.Int64Flag{Name: "seed", Usage: "`N`: the same number gives the same adapter"},
 	}...)

@@ -152,10 +152,10 @@ func TestDeterministic(t *testing.T) {
 	half := openBest(t, path, model.Config{}).MemoryFor(200) * 6 / 10
 	var want [][]float32
 	var wantLoss model.Loss
-	for _, float32s := range []bool{false, true} {
-		want, wantLoss = collect(model.Config{Threads: 1, Float32: float32s})
+	for _, p := range model.Precisions() { // float32 last
+		want, wantLoss = collect(model.Config{Threads: 1, Precision: p})
 		for _, cfg := range []model.Config{{Threads: 2}, {Threads: 3}, {Threads: 7}, {Recompute: true}, {MemoryLimit: half}} {
-			cfg.Float32 = float32s
+			cfg.Precision = p
 			got, l := collect(cfg)
 			if !same(got, want) || l != wantLoss {
 				t.Errorf("%+v: loss %v and gradients differ by %g from one thread's %v", cfg, l, distance(got, want), wantLoss)

@@ -5,8 +5,12 @@ import "cloister/lora/internal/native"
 // logitBytes bounds the logits that exist at one time.
 const logitBytes = 64 << 20
 
+// leastRows is how many rows must share a block of the output matrix before
+// computing with it takes as long as dequantising and packing it.
+const leastRows = 128
+
 // headRows is the number of rows whose logits are computed together.
-func (m *Model) headRows() int { return max(24, logitBytes/(4*m.shape.vocab)) }
+func (m *Model) headRows() int { return max(leastRows, logitBytes/(4*m.shape.vocab)) }
 
 // scorer makes of the logits of targets from to to what is to be known of
 // them, and with a gradient overwrites them with the loss's.

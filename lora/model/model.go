@@ -6,6 +6,7 @@ import (
 	"hash/fnv"
 	"math"
 	"math/rand/v2"
+	"slices"
 
 	"cloister/llama/gguf"
 	"cloister/lora/internal/native"
@@ -62,6 +63,9 @@ func newModel(cfg Config) (*Model, error) {
 	if !(cfg.Alpha > 0) || math.IsInf(float64(cfg.Alpha), 0) {
 		return nil, fmt.Errorf("alpha is %g; it must be positive", cfg.Alpha)
 	}
+	if has := Precisions(); cfg.Precision != "" && !slices.Contains(has, cfg.Precision) {
+		return nil, fmt.Errorf("precision is %q; this CPU has %q", cfg.Precision, has)
+	}
 	if !(cfg.Dropout >= 0 && cfg.Dropout < 1) {
 		return nil, fmt.Errorf("dropout is %g; it must be at least 0 and below 1", cfg.Dropout)
 	}
@@ -81,17 +85,6 @@ func (m *Model) open(path string) error {
 		m.prof = newProfile()
 	}
 	return m.load()
-}
-
-// level is the set of kernels that is asked for.
-func (c *Config) level() native.Level {
-	switch {
-	case c.Naive:
-		return native.Naive
-	case c.Float32:
-		return native.Float32
-	}
-	return native.Best
 }
 
 // load finds the weights and reserves the memory that lives as long as the model.

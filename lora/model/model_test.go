@@ -15,7 +15,7 @@ import (
 // the kernels that training uses.
 func open(t testing.TB, path string, cfg model.Config) *model.Model {
 	t.Helper()
-	cfg.Float32 = true
+	cfg.Precision = model.Float32
 	return openBest(t, path, cfg)
 }
 

@@ -131,7 +131,7 @@ func TestPlanOfHeaders(t *testing.T) {
 // threads, to the byte, for any number of threads and each kind of kernels.
 func TestPlanIsUse(t *testing.T) {
 	path := tiny(t, func(c *tinygguf.Config) { c.Layers = 5; c.HeadDim = 16 })
-	for _, cfg := range []model.Config{{}, {Threads: 1}, {Threads: 7}, {Recompute: true}, {Naive: true}, {Float32: true}, {Targets: []string{"attn_q"}}} {
+	for _, cfg := range []model.Config{{}, {Threads: 1}, {Threads: 7}, {Recompute: true}, {Naive: true}, {Precision: model.Float32}, {Precision: model.Precisions()[0]}, {Targets: []string{"attn_q"}}} {
 		if cfg.Rank == 0 {
 			cfg.Rank = 4
 		}

@@ -34,9 +34,8 @@ type Config struct {
 	// anew for each segment, where otherwise they are computed once. Losses and
 	// gradients are the same but for rounding; it is there for comparisons.
 	SeparatePrefixes bool
-	// Float32 computes products in float32 also where this CPU multiplies BF16
-	// much faster: for comparisons, such as with finite differences.
-	Float32 bool
+	// Precision of products. Empty means the fastest that this CPU has.
+	Precision Precision
 	// Naive selects the plain C kernels, the oracle of the fast ones.
 	Naive bool
 	// Profile measures where the time goes; see Model.Profile.

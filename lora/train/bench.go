@@ -21,7 +21,7 @@ type BenchConfig struct {
 	Threads  int // 0: one for each core
 	// Recompute computes every layer twice, which takes less memory.
 	Recompute bool
-	// Precision is "float32" for products in float32, empty for the fastest.
+	// Precision of products, one of model.Precisions; empty for the fastest.
 	Precision string
 	Profile   bool
 }
@@ -53,7 +53,7 @@ var benchLengths = []int{
 // each example.
 func Bench(ctx context.Context, c BenchConfig) (BenchResult, error) {
 	c.Rank, c.Batch, c.Row, c.Steps = cmp.Or(c.Rank, 16), cmp.Or(c.Batch, 4), cmp.Or(c.Row, 1024), cmp.Or(c.Steps, 8)
-	m, err := model.Open(c.BasePath, model.Config{Rank: c.Rank, Alpha: float32(2 * c.Rank), Threads: c.Threads, Profile: c.Profile, Float32: c.Precision == float32s, Recompute: c.Recompute})
+	m, err := model.Open(c.BasePath, model.Config{Rank: c.Rank, Alpha: float32(2 * c.Rank), Threads: c.Threads, Profile: c.Profile, Precision: model.Precision(c.Precision), Recompute: c.Recompute})
 	if err != nil {
 		return BenchResult{}, err
 	}

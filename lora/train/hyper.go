@@ -81,7 +81,8 @@ type Hyperparameters struct {
 	Patience        int `json:"patience,omitempty"`         // evaluations without a better loss before the run stops; -1: never stop early
 	KeepCheckpoints int `json:"save_total_limit,omitempty"` // adapters of the last epochs that are kept as models
 
-	// Precision of matrix products: "bf16" or "float32". All else is float32 always.
+	// Precision of matrix products: "bf16", "bf16x3" or "float32", as
+	// model.Precision says. All else is float32 always.
 	Precision string `json:"precision,omitempty"`
 }
 
@@ -102,8 +103,9 @@ var AllTargets = model.Matrices()
 
 // Precisions.
 const (
-	bf16     = "bf16"
-	float32s = "float32"
+	bf16     = string(model.BF16)
+	bf16x3   = string(model.BF16x3)
+	float32s = string(model.Float32)
 )
 
 // Validate checks the values that were given. Its error is a *FieldError.
@@ -152,8 +154,8 @@ func (h Hyperparameters) validateWords() error {
 	if !slices.Contains([]string{"", cosine, restarts, linear, constant}, h.Schedule) {
 		return wrong("lr_scheduler_type", "is %q; it must be %s, %s, %s or %s", h.Schedule, cosine, restarts, linear, constant)
 	}
-	if !slices.Contains([]string{"", bf16, float32s}, h.Precision) {
-		return wrong("precision", "is %q; it must be %s or %s", h.Precision, bf16, float32s)
+	if !slices.Contains([]string{"", bf16, bf16x3, float32s}, h.Precision) {
+		return wrong("precision", "is %q; it must be %s, %s or %s", h.Precision, bf16, bf16x3, float32s)
 	}
 	for i, t := range h.Targets {
 		if !slices.Contains(model.KnownTargets(), t) || slices.Contains(h.Targets[:i], t) {

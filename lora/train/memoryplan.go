@@ -28,7 +28,7 @@ type PlanConfig struct {
 	Rank      int      // 0: 16
 	Targets   []string // empty: all
 	Threads   int      // 0: one for each core
-	Float32   bool     // products in float32
+	Precision string   // of products; empty: the fastest here
 	Free      int64    // bytes that training may take; 0: those that are free here
 }
 
@@ -46,7 +46,7 @@ func PlanMemory(ctx context.Context, c PlanConfig) (Memory, error) {
 		c.Free = availableMemory()
 	}
 	b := budget{pl: pl, free: c.Free, rows: model.Full(c.MaxLength)}
-	b.cfg = model.Config{Rank: cmp.Or(c.Rank, defaultRank), Targets: c.Targets, Threads: c.Threads, Float32: c.Float32}
+	b.cfg = model.Config{Rank: cmp.Or(c.Rank, defaultRank), Targets: c.Targets, Threads: c.Threads, Precision: model.Precision(c.Precision)}
 	m, _, err := b.memory(ctx)
 	return m, err
 }

@@ -16,7 +16,7 @@ import (
 
 // withStart opens the kernels' model, in float32, with the start values of the reference.
 func withStart(path string, c model.Config) (train.Trainable, error) {
-	c.Float32 = true
+	c.Precision = model.Float32
 	m, err := model.Open(path, c)
 	if err != nil {
 		return nil, err

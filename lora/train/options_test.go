@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -173,8 +174,8 @@ func TestModelOptions(t *testing.T) {
 		{train.Hyperparameters{Targets: []string{"ffn_up", "attn_q"}}, func(c model.Config) bool { return len(c.Targets) == 2 }},
 		{train.Hyperparameters{Dropout: 0.25}, func(c model.Config) bool { return c.Dropout == 0.25 && c.EmbeddingNoise == 0 }},
 		{train.Hyperparameters{NoiseAlpha: 5}, func(c model.Config) bool { return c.Dropout == 0 && c.EmbeddingNoise == 5 }},
-		{train.Hyperparameters{Precision: "float32"}, func(c model.Config) bool { return c.Float32 }},
-		{train.Hyperparameters{}, func(c model.Config) bool { return c.Float32 != model.HasBF16() }},
+		{train.Hyperparameters{Precision: "float32"}, func(c model.Config) bool { return c.Precision == model.Float32 }},
+		{train.Hyperparameters{}, func(c model.Config) bool { return c.Precision == model.Precisions()[0] }},
 	} {
 		req := request(t, base)
 		tt.h.Epochs, tt.h.Seed = 1, 1
@@ -192,9 +193,12 @@ func TestModelOptions(t *testing.T) {
 		}
 	}
 	req := request(t, base)
-	req.Hyperparameters.Precision = "bf16"
-	if _, err := train.RunWith(context.Background(), req, nil, withRef); (err == nil) != model.HasBF16() {
-		t.Errorf("bf16 on a CPU that has it: %v, %v", model.HasBF16(), err)
+	for _, p := range []model.Precision{model.BF16, model.BF16x3} {
+		req.Hyperparameters.Precision = string(p)
+		has := slices.Contains(model.Precisions(), p)
+		if _, err := train.RunWith(context.Background(), req, nil, withRef); (err == nil) != has {
+			t.Errorf("%s on a CPU that has it: %v, %v", p, has, err)
+		}
 	}
 }
 

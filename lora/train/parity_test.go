@@ -200,7 +200,7 @@ func greedy(t *testing.T, base, adapter string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := openKernels(t, base, model.Config{Rank: a.Rank, Alpha: float32(a.Alpha), Float32: true})
+	m := openKernels(t, base, model.Config{Rank: a.Rank, Alpha: float32(a.Alpha), Precision: model.Float32})
 	if err := train.Fill(a, m.Params()); err != nil {
 		t.Fatal(err)
 	}

@@ -53,9 +53,9 @@ func prepare(ctx context.Context, req Request) (*prepared, error) {
 	if err := req.Hyperparameters.Validate(); err != nil {
 		return nil, err
 	}
-	hasBF16 := model.HasBF16()
-	if req.Hyperparameters.Precision == bf16 && !hasBF16 {
-		return nil, wrong("precision", "is %s, which this CPU does not multiply; leave it out or take %s", bf16, float32s)
+	has := model.Precisions()
+	if of := req.Hyperparameters.Precision; of != "" && !slices.Contains(has, model.Precision(of)) {
+		return nil, wrong("precision", "is %s, which this CPU does not multiply; leave it out or take %s", of, float32s)
 	}
 	p := &prepared{h: req.Hyperparameters}
 	if err := p.base(req.BasePath); err != nil {
@@ -86,7 +86,7 @@ func prepare(ctx context.Context, req Request) (*prepared, error) {
 			p.facts.Desirable++
 		}
 	}
-	p.facts.Tokens, p.facts.BF16 = tokens(p.train), hasBF16
+	p.facts.Tokens, p.facts.Precisions = tokens(p.train), has
 	p.resolve()
 	p.train = p.cut(p.train, "training")
 	p.valid = p.cut(p.valid, "validation")

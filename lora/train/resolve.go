@@ -13,15 +13,15 @@ import (
 // Facts are what defaults depend on.
 type Facts struct {
 	Examples, ValidExamples int
-	LongestTokens           int      // of one example
-	Architecture            string   // of the base
-	Parameters              int64    // of the base
-	Context                 int      // tokens that the base was trained for; 0: unknown
-	Tokens                  int64    // of all training examples
-	BF16                    bool     // this machine multiplies BF16
-	Targets                 []string // matrices of the base that can have an adapter; nil: unknown
-	Taught                  bool     // there is a teacher
-	Desirable               int      // training examples whose answer is desirable, of judged ones
+	LongestTokens           int               // of one example
+	Architecture            string            // of the base
+	Parameters              int64             // of the base
+	Context                 int               // tokens that the base was trained for; 0: unknown
+	Tokens                  int64             // of all training examples
+	Precisions              []model.Precision // that this machine has
+	Targets                 []string          // matrices of the base that can have an adapter; nil: unknown
+	Taught                  bool              // there is a teacher
+	Desirable               int               // training examples whose answer is desirable, of judged ones
 }
 
 // Defaults that depend on nothing.
@@ -257,17 +257,22 @@ func (r *resolver) optimiser() {
 }
 
 func (r *resolver) precision() {
+	has := func(p string) bool { return slices.Contains(r.f.Precisions, model.Precision(p)) }
+	choose := func(p, why string) {
+		r.h.Precision = p
+		r.chose("precision", p, "%s", why)
+	}
+	large := r.f.Architecture == "gemma3"
 	switch {
 	case r.h.Precision != "":
-	case r.f.BF16 && r.f.Architecture == "gemma3":
-		r.h.Precision = float32s
-		r.chose("precision", float32s, "a few activations of gemma3 are so large that rounding them to BF16 hides young gradients")
-	case r.f.BF16:
-		r.h.Precision = bf16
-		r.chose("precision", bf16, "this CPU multiplies BF16 several times faster, and sums, norms and softmax stay in float32")
+	case large && has(bf16x3):
+		choose(bf16x3, "a few activations of gemma3 are so large that rounding them to BF16 hides young gradients; two parts of BF16 do not")
+	case large && has(bf16):
+		choose(float32s, "a few activations of gemma3 are so large that rounding them to BF16 hides young gradients")
+	case has(bf16):
+		choose(bf16, "this CPU multiplies BF16 several times faster, and sums, norms and softmax stay in float32")
 	default:
-		r.h.Precision = float32s
-		r.chose("precision", float32s, "this CPU does not multiply BF16")
+		choose(float32s, "this CPU does not multiply BF16")
 	}
 }
 

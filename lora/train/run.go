@@ -105,7 +105,7 @@ func run(ctx context.Context, req Request, emit func(Event), open opener) (Resul
 func (p *prepared) fit(ctx context.Context, req Request) (model.Config, Memory, error) {
 	cfg := model.Config{
 		Rank: p.h.Rank, Alpha: float32(p.h.fileAlpha()), Targets: p.h.Targets, Threads: req.Threads, Seed: p.h.Seed,
-		Dropout: p.h.Dropout, EmbeddingNoise: p.h.NoiseAlpha, Float32: p.h.Precision == float32s,
+		Dropout: p.h.Dropout, EmbeddingNoise: p.h.NoiseAlpha, Precision: model.Precision(p.h.Precision),
 	}
 	b, err := p.budget(ctx, req, cfg)
 	if err != nil {

@@ -60,7 +60,7 @@ func newTaught(p *prepared, m trainable) *taught {
 }
 
 func (o *taught) begin(ctx context.Context, emit func(Event)) error {
-	teacher, err := model.Open(o.req.path, model.Config{Frozen: true, Threads: o.req.threads, Float32: o.p.h.Precision == float32s})
+	teacher, err := model.Open(o.req.path, model.Config{Frozen: true, Threads: o.req.threads, Precision: model.Precision(o.p.h.Precision)})
 	if err != nil {
 		return fmt.Errorf("the teacher: %w", err)
 	}

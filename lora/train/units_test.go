@@ -105,13 +105,18 @@ func TestResolveGiven(t *testing.T) {
 	if h, _ := train.Resolve(train.Hyperparameters{BatchTokens: 500, Accumulation: 2, Epochs: 3, WarmupRatio: 0.5}, train.Facts{Examples: 240, Tokens: 20000}); h.BatchSize != 0 || h.WarmupSteps != 30 {
 		t.Errorf("a batch of tokens: %+v", h)
 	}
-	for precision, has := range map[string]bool{"bf16": true, "float32": false} {
-		if h, _ := train.Resolve(train.Hyperparameters{}, train.Facts{BF16: has}); h.Precision != precision {
-			t.Errorf("BF16 %v: precision %s", has, h.Precision)
+	for _, tt := range []struct {
+		architecture, want string
+		has                []model.Precision
+	}{
+		{"llama", "bf16", []model.Precision{model.BF16, model.BF16x3, model.Float32}},
+		{"llama", "float32", []model.Precision{model.Float32}},
+		{"gemma3", "bf16x3", []model.Precision{model.BF16, model.BF16x3, model.Float32}},
+		{"gemma3", "float32", []model.Precision{model.BF16, model.Float32}},
+	} {
+		if h, _ := train.Resolve(train.Hyperparameters{}, train.Facts{Precisions: tt.has, Architecture: tt.architecture}); h.Precision != tt.want {
+			t.Errorf("%s on a CPU with %v: precision %s, want %s", tt.architecture, tt.has, h.Precision, tt.want)
 		}
-	}
-	if h, _ := train.Resolve(train.Hyperparameters{}, train.Facts{BF16: true, Architecture: "gemma3"}); h.Precision != "float32" {
-		t.Errorf("gemma3: precision %s", h.Precision)
 	}
 	if h, _ := train.Resolve(train.Hyperparameters{MaxLength: 5000}, f); h.MaxLength != 1024 {
 		t.Errorf("max_length %d beyond the context", h.MaxLength)

@@ -18,12 +18,13 @@ static const ck_ops levels[CK_LEVELS] = {
     [CK_LEVEL_AVX512]      = {&ck_avx512_panels, ROWS(avx512)},
     [CK_LEVEL_AVX512_BF16] = {&ck_bf16_panels, ROWS(avx512)},
     [CK_LEVEL_AMX]         = {&ck_amx_panels, ROWS(avx512)},
+    [CK_LEVEL_AMX_BF16X3]  = {&ck_amx_x3_panels, ROWS(avx512)},
 #endif
 };
 
 const ck_ops * ck_level_ops(int * level) {
     if (*level == CK_LEVEL_BEST || *level == CK_LEVEL_FLOAT) {
-        int l = *level == CK_LEVEL_FLOAT ? CK_LEVEL_AVX512 : CK_LEVELS - 1;
+        int l = *level == CK_LEVEL_FLOAT ? CK_LEVEL_AVX512 : CK_LEVEL_AMX;
         while (!ck_level_supported(l)) {
             l--;
         }
@@ -63,6 +64,7 @@ bool ck_level_supported(int level) {
     case CK_LEVEL_AVX512_BF16:
         return ck_level_supported(CK_LEVEL_AVX512) && __builtin_cpu_supports("avx512bf16");
     case CK_LEVEL_AMX:
+    case CK_LEVEL_AMX_BF16X3:
         return ck_level_supported(CK_LEVEL_AVX512_BF16) && amx();
 #endif
     }

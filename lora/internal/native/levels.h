@@ -35,11 +35,8 @@ extern const ck_panels ck_avx512_panels;
 // Operands rounded to BF16: vdpbf16ps, and tiles (AMX) over the same panels.
 extern const ck_panels ck_bf16_panels;
 extern const ck_panels ck_amx_panels;
-
-// ck_to_bf16_fn turns n values, whole blocks, into BF16, rounded to nearest even.
-typedef void (*ck_to_bf16_fn)(const void * x, uint16_t * y, int64_t n);
-// ck_to_bf16 is a conversion that is faster than the one by way of float, or NULL.
-ck_to_bf16_fn ck_to_bf16(int type);
+// Operands in two parts of BF16: AMX.
+extern const ck_panels ck_amx_x3_panels;
 #endif
 
 #endif

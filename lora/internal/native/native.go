@@ -57,6 +57,8 @@ type Level int
 // Levels. Best is the fastest that this CPU runs, Float32 the fastest of those
 // that compute in float32 throughout. The products of AVX512BF16 and AMX round
 // both operands to BF16 and add in float32; all else is float32 there too.
+// AMXBF16x3 cuts both operands into two parts of BF16, which keep 16 bits, and
+// adds three products.
 const (
 	Best       Level = C.CK_LEVEL_BEST
 	Float32    Level = C.CK_LEVEL_FLOAT
@@ -65,9 +67,10 @@ const (
 	AVX512     Level = C.CK_LEVEL_AVX512      // AVX-512 F, BW, DQ, VL and VBMI
 	AVX512BF16 Level = C.CK_LEVEL_AVX512_BF16 // vdpbf16ps
 	AMX        Level = C.CK_LEVEL_AMX         // tiles of BF16
+	AMXBF16x3  Level = C.CK_LEVEL_AMX_BF16X3  // three of them for one
 )
 
-var levelNames = map[Level]string{Best: "best", Float32: "float32", Naive: "naive", AVX2: "avx2", AVX512: "avx512", AVX512BF16: "avx512-bf16", AMX: "amx"}
+var levelNames = map[Level]string{Best: "best", Float32: "float32", Naive: "naive", AVX2: "avx2", AVX512: "avx512", AVX512BF16: "avx512-bf16", AMX: "amx", AMXBF16x3: "amx-bf16x3"}
 
 func (l Level) String() string {
 	if name, ok := levelNames[l]; ok {
@@ -76,10 +79,10 @@ func (l Level) String() string {
 	return fmt.Sprintf("level %d", int(l))
 }
 
-// Levels are those that this CPU runs, the slowest first.
+// Levels are those that this CPU runs, the slowest first but for AMXBF16x3, the last.
 func Levels() []Level {
 	var out []Level
-	for l := Naive; l <= AMX; l++ {
+	for l := Naive; l <= AMXBF16x3; l++ {
 		if l.Supported() {
 			out = append(out, l)
 		}
@@ -89,6 +92,9 @@ func Levels() []Level {
 
 // BF16 says whether the level's products round their operands to BF16.
 func (l Level) BF16() bool { return l == AVX512BF16 || l == AMX }
+
+// Split says whether the level's products cut their operands into two parts of BF16.
+func (l Level) Split() bool { return l == AMXBF16x3 }
 
 // Supported is ck_level_supported.
 func (l Level) Supported() bool {

@@ -13,8 +13,8 @@
 #include <stdint.h>
 
 enum { CK_OK = 0, CK_NOMEM = 1, CK_TYPE = 2, CK_SHAPE = 3, CK_THREAD = 4 };
-// Levels of kernels. The products of the BF16 levels round both operands to BF16 and add in float; BEST is the fastest level
-// of this CPU, FLOAT the fastest of those that round nothing.
+// Levels of kernels. The products of the BF16 levels round both operands to BF16 and add in float; AMX_BF16X3 cuts both into
+// two parts of BF16 and adds three products. BEST is the fastest level of this CPU, FLOAT the fastest of those that round nothing.
 enum {
     CK_LEVEL_BEST = -1,
     CK_LEVEL_FLOAT = -2,
@@ -23,7 +23,8 @@ enum {
     CK_LEVEL_AVX512 = 2,
     CK_LEVEL_AVX512_BF16 = 3,
     CK_LEVEL_AMX = 4,
-    CK_LEVELS = 5,
+    CK_LEVEL_AMX_BF16X3 = 5,
+    CK_LEVELS = 6,
 };
 enum { CK_SILU = 0, CK_GELU = 1 };
 

@@ -147,13 +147,24 @@ func (f *fixture) weight(ggmlType uint32, rows, cols int) (native.Weight, native
 	return w, values
 }
 
-// rounded is what a level multiplies with: v, or the nearest BF16 with ties to even.
-func rounded(level native.Level, v float64) float64 {
-	if !level.BF16() {
-		return v
-	}
+// bfloat is the nearest BF16, with ties to even.
+func bfloat(v float64) float64 {
 	b := math.Float32bits(float32(v))
 	return float64(math.Float32frombits((b + 0x7fff + b>>16&1) &^ 0xffff))
+}
+
+// product is how a level multiplies.
+func product(level native.Level, a, b float64) float64 {
+	switch {
+	case level.BF16():
+		return bfloat(a) * bfloat(b)
+	case level.Split():
+		a, b = float64(float32(a)), float64(float32(b))
+		ah, bh := bfloat(a), bfloat(b)
+		al, bl := bfloat(a-ah), bfloat(b-bh)
+		return al*bh + ah*bh + ah*bl
+	}
+	return a * b
 }
 
 // reference is Σ terms in float64, values[i] standing for the right operand of
@@ -177,9 +188,9 @@ func reference(f *fixture, level native.Level, dst native.Mat, add bool, terms [
 				v := row(values[k], r)
 				for c := range v {
 					if t.Trans {
-						sum[r] += rounded(level, float64(a[c])) * rounded(level, scale*float64(v[c]))
+						sum[r] += product(level, float64(a[c]), scale*float64(v[c]))
 					} else {
-						sum[c] += rounded(level, float64(a[r])) * rounded(level, scale*float64(v[c]))
+						sum[c] += product(level, float64(a[r]), scale*float64(v[c]))
 					}
 				}
 			}
@@ -290,7 +301,7 @@ func TestGemmTN(t *testing.T) {
 				for j := range s.n {
 					var sum float64
 					for l := range s.t {
-						sum += rounded(level, float64(at(u, l, i))) * rounded(level, float64(at(x, l, j)))
+						sum += product(level, float64(at(u, l, i)), float64(at(x, l, j)))
 					}
 					set(want, i, j, float32(float64(at(g, i, j))+sum))
 					set(wantT, j, i, float32(float64(at(gt, j, i))+sum))

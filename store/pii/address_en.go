@@ -47,7 +47,7 @@ func findEnglishAddresses(d *doc, rec *recogniser) {
 		}
 		if end, score, why := d.romanAddress(start); score > 0 {
 			score, why = d.liftAddress(start, end, score, why)
-			d.add(rec, start, end, score, why)
+			d.add(rec, d.unitBefore(start), end, score, why)
 			next = end
 			continue
 		}
@@ -66,6 +66,22 @@ func findEnglishAddresses(d *doc, rec *recogniser) {
 			next = end
 		}
 	}
+}
+
+// unitBefore returns where "Apt. " or the like begins right before r[start], or start.
+func (d *doc) unitBefore(start int) int {
+	p := d.blanksBefore(start)
+	if d.at(p-1) == '.' {
+		p--
+	}
+	q := p
+	for q > 0 && p-q < 10 && d.cls[q-1].latin() {
+		q--
+	}
+	if q < p && unitWords[lowerString(d.r[q:p])] {
+		return q
+	}
+	return start
 }
 
 func (d *doc) liftAddress(start, end int, score float64, why string) (float64, string) {

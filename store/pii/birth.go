@@ -18,6 +18,10 @@ func findBirths(d *doc, rec *recogniser) {
 			d.add(rec, s.start, s.end, 0.86, "answer to a question for it")
 		case d.behindName(s):
 			d.add(rec, s.start, s.end, 0.86, "behind a name")
+		case d.bornBefore(s.start):
+			d.add(rec, s.start, s.end, 0.87, "sex, age or b. before")
+		case s.bare && d.nameEnds(d.blanksBefore(s.start)) && d.blanksBefore(s.start) < s.start && d.sexBehind(s.end):
+			d.add(rec, s.start, s.end, 0.8, "behind a name, sex behind")
 		case s.bare || label&(kDate|kAdmin) != 0:
 		case d.sexBehind(s.end):
 			d.add(rec, s.start, s.end, 0.85, "sex or age behind")
@@ -73,6 +77,26 @@ func (d *doc) behindName(s dateSpan) bool {
 	return d.nameEnds(q) || d.class(q-1) == cHan || d.passportEnds(q)
 }
 
+// bornBefore says whether the sex or "b." stands right before a date in
+// parentheses: "(남, 1985. 3. 12.)", "(b. 3 May 1985)".
+func (d *doc) bornBefore(start int) bool {
+	p := start
+	for n := 0; n < 2 && (d.class(p-1) == cSpace || d.at(p-1) == ',' || d.at(p-1) == '.') && p > 0; n++ {
+		p--
+	}
+	if p == start || d.class(p-2).word() {
+		return false
+	}
+	open := d.at(p-2) == '(' || d.class(p-2) == cSpace && d.at(p-3) == ',' || d.at(p-2) == '/'
+	switch r := d.at(p - 1); r {
+	case '남', '여':
+		return open
+	case 'b':
+		return open && d.at(p) == '.'
+	}
+	return false
+}
+
 // yearOf returns the year of a date that holds one of four digits, or 9999.
 func (d *doc) yearOf(s dateSpan) int {
 	for i := s.start; i+4 <= s.end; i++ {
@@ -90,6 +114,13 @@ func (d *doc) nameEnds(q int) bool {
 		return d.r[q-1] == personToken
 	}
 	p := q
+	if d.class(q - 1).latin() {
+		for p > 0 && q-p < maxLatinWord && d.cls[p-1].latin() {
+			p--
+		}
+		known := props(d.r[p:q])
+		return d.cls[p] == cUpper && known&(latinFirst|latinLast|latinSurname) != 0 && known&latinCommon == 0
+	}
 	for p > 0 && q-p < 6 && d.cls[p-1] == cHangul {
 		p--
 	}

@@ -51,11 +51,7 @@ func (d *doc) addRegistration(rec *recogniser, list []group, i int, centuries st
 	if glued {
 		why += ", another number right behind"
 	}
-	weigh := d.weigh
-	if !bare {
-		weigh = d.weighShape
-	}
-	score, why = weigh(start, own|kRRN|kFRN, score, why)
+	score, why = d.weighShape(start, own|kRRN|kFRN, score, why)
 	d.add(rec, start, end, score, why)
 }
 

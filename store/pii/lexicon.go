@@ -155,7 +155,7 @@ func (a automatonOfWords) scan(d *doc) {
 			continue
 		}
 		start, end := i+1-int(o.length), i+1
-		if d.cls[start].latin() && d.class(start-1).latin() || d.cls[i].latin() && d.class(end).latin() {
+		if !d.latinBorder(start) || !d.latinBorder(end) {
 			continue
 		}
 		for len(d.hits) > 0 && int(d.hits[len(d.hits)-1].start) >= start {
@@ -164,6 +164,13 @@ func (a automatonOfWords) scan(d *doc) {
 		d.hits = append(d.hits, hit{int32(start), int32(end), o.kind})
 	}
 	a.scanSpaced(d)
+}
+
+// latinBorder says whether a word can begin or end before r[p]: not between
+// Latin letters, but where a capital follows a small one, as in "patientName".
+func (d *doc) latinBorder(p int) bool {
+	a, b := d.class(p-1), d.class(p)
+	return !a.latin() || !b.latin() || a == cLower && b == cUpper
 }
 
 // scanSpaced adds labels whose syllables stand apart: "원    고".

@@ -325,6 +325,9 @@ func (d *doc) romanName(parts []namePart) float64 {
 				return 2.5 + float64(n)
 			}
 		}
+		if a.is(latinSurname) && z.is(latinSyllable) && !z.is(latinCommon) && !a.is(latinCommon) { // "Ryu Sol"
+			return 1.5
+		}
 	case 3:
 		switch b := parts[1]; {
 		case a.is(latinSurname) && b.is(latinSyllable) && z.is(latinSyllable):

@@ -198,6 +198,9 @@ func (x *nameReader) try(n int, given float64) {
 		return
 	}
 	w += after - x.penalty
+	if n == 2 && (x.why == "role" || x.why == whyLabel) && n == len(x.r) && x.penalty == 0 && x.d.fieldOver(x.start+n) { // "동승자 갈현,"
+		w++
+	}
 	if x.why == whyField { // the value of a field carries no particle
 		if n == len(x.r) && x.r[n-1] == '이' {
 			w += 1.5
@@ -211,6 +214,16 @@ func (x *nameReader) try(n int, given float64) {
 			x.best.why[3] = "usual name"
 		}
 	}
+}
+
+// fieldOver says whether the value of a field can end before r[p], or another
+// label follows.
+func (d *doc) fieldOver(p int) bool {
+	if d.fieldEnds(p) {
+		return true
+	}
+	_, ok := d.after(d.skipBlanks(p), 0, kLabels)
+	return ok && d.class(p) == cSpace
 }
 
 // cutsWord says whether a word of the lexicon of three or more syllables begins
@@ -261,6 +274,9 @@ func (d *doc) beforeName(start int) (float64, string) {
 	if label&kName != 0 && !d.objectBefore(start) {
 		if h := d.labelHit(start); h == nil || d.inParentheses(h) || d.hasMark(int(h.end), start) {
 			return 6.5, whyField
+		}
+		if d.opensField(d.labelHit(start), start) {
+			return 6, whyField
 		}
 		return 4.5, whyLabel
 	}
@@ -366,6 +382,21 @@ func (d *doc) objectBefore(start int) bool {
 		}
 	}
 	return false
+}
+
+// opensField says whether a label without a mark begins a field of a form, at the
+// beginning of a line or behind a gap, and only blanks part it from its value.
+func (d *doc) opensField(h *hit, start int) bool {
+	before := int(h.start) - 1
+	if d.class(before) != cNewline && !(d.class(before) == cSpace && d.class(before-1) == cSpace) && d.at(before) != '/' && d.at(before) != '|' {
+		return false
+	}
+	for i := int(h.end); i < start; i++ {
+		if d.cls[i] != cSpace {
+			return false
+		}
+	}
+	return start > int(h.end)
 }
 
 // inParentheses says whether the label that ends at p stands in parentheses of
@@ -598,6 +629,9 @@ func (d *doc) afterParenthesis(p int) (float64, string) {
 		if k := d.wordAt(q); d.cls[q] == cUpper && k-q > 2 {
 			return 1, "Latin letters in parentheses"
 		}
+	}
+	if d.at(q+1) == ')' && strings.ContainsRune("부모자처녀남여", d.at(q)) {
+		return 3, "relation in parentheses"
 	}
 	if h, ok := d.after(q, 0, identity|kName); ok && int(h.start) == q {
 		return 3, "word in parentheses"

@@ -39,6 +39,7 @@ var recognisers = rank([]recogniser{
 	{name: "license", entity: LicenseNumber, find: findLicenses},
 	{name: "birth", entity: DateOfBirth, find: findBirths},
 	{name: "name_kr", entity: Person, find: findKoreanNames},
+	{name: "name_foreign", entity: Person, find: findForeignNames},
 	{name: "name_han", entity: Person, find: findHanNames},
 	{name: "name_latin", entity: Person, find: findLatinNames},
 	{name: "old_age", entity: OldAge, find: findOldAges},

@@ -26,8 +26,12 @@ func findRecords(d *doc, rec *recogniser) {
 			at = start
 		}
 		labelled := d.label(at)&kRecord != 0
-		if !labelled && !d.behindPatient(at) {
-			continue
+		patient := false
+		if !labelled {
+			patient = g.len() > 5 && d.besidePatient(at, start)
+			if !patient && !d.behindPatient(at) {
+				continue
+			}
 		}
 		end, digits := d.recordEnd(start)
 		switch {
@@ -37,6 +41,8 @@ func findRecords(d *doc, rec *recogniser) {
 			d.add(rec, at, end, 0.52, "label, but the shape of another number")
 		case labelled:
 			d.add(rec, at, end, 0.9, "label")
+		case patient && digits >= 6 && digits <= 10:
+			d.add(rec, at, end, 0.6, "beside a patient")
 		case digits >= 6 && digits <= 10 && d.at(end) == ')':
 			d.add(rec, at, end, 0.6, "in parentheses behind a name")
 		}
@@ -77,11 +83,46 @@ func (d *doc) behindPatient(p int) bool {
 	return d.at(q-1) == '(' && d.nameEnds(d.blanksBefore(q-1))
 }
 
+// besidePatient says whether the digits r[start:], with letters from at on, stand
+// behind the word 환자, or beside a name and sex and age: "홍길동 20481233 F/67".
+func (d *doc) besidePatient(at, start int) bool {
+	if h := d.hitEndingAt(d.blanksBefore(at)); h != nil && (d.hasPrefix(int(h.start), "환자") || d.hasPrefix(int(h.start), "patient") || d.hasPrefix(int(h.start), "pt")) && h.kind&kRole != 0 {
+		return true
+	}
+	end := start
+	for d.class(end) == cDigit || d.at(end) == '-' {
+		end++
+	}
+	skip := func(p int) int {
+		for n := 0; n < 4 && (d.class(p) == cSpace || d.at(p) == '/' || d.at(p) == ',' || d.at(p) == '|' || d.at(p) == '('); n++ {
+			p++
+		}
+		return p
+	}
+	next := skip(end)
+	if next == end {
+		return false
+	}
+	if d.sexAgeAt(next) {
+		q := at
+		for n := 0; n < 4 && (d.class(q-1) == cSpace || d.at(q-1) == '/' || d.at(q-1) == ',' || d.at(q-1) == '|') && q > 0; n++ {
+			q--
+		}
+		return d.nameEnds(q)
+	}
+	if n := d.hangulEnd(next); n-next >= 2 && n-next <= 5 && d.sexAgeAt(skip(n)) {
+		return d.nameEnds(n)
+	}
+	return false
+}
+
 // shapeOfOthers says whether r[start:end] is grouped as resident, corporation and
-// business numbers are: 6-7 or 3-2-5.
+// business numbers are, 6-7 or 3-2-5, or 13 digits that begin with a date.
 func (d *doc) shapeOfOthers(start, end int) bool {
 	dash := func(i int) bool { return d.at(start+i) == '-' }
 	switch end - start {
+	case 13:
+		return d.allDigits(start, end) && d.monthDay(start+2)
 	case 14:
 		return dash(6)
 	case 12:

@@ -54,6 +54,8 @@ import (
 //	vault/<project> 0 l <32 bytes>            mask token of a value, by HMAC
 //	vault/<project> 0 v <token>               its value, sealed
 //	vault/<project> 0 n <entity>              highest number reserved, 8 bytes
+//	vault/<project> 0 p <32 bytes>            surrogate of a value, by HMAC
+//	vault/<project> 0 s <surrogate>           its entity and value, sealed
 type space string
 
 const (

@@ -4,10 +4,11 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/hkdf"
-	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"fmt"
+
+	"cloister/store/pii"
 )
 
 // keySize is the length of every key in bytes: AES-256.
@@ -76,11 +77,7 @@ func (k Key) Open(sealed []byte, context string) ([]byte, error) {
 // MAC returns HMAC-SHA-256 of the parts, each with its length in front, so that
 // no two lists of parts give the same input.
 func (k Key) MAC(parts ...string) [sha256.Size]byte {
-	h := hmac.New(sha256.New, k.b[:])
-	for _, p := range parts {
-		_, _ = fmt.Fprintf(h, "%d:%s", len(p), p)
-	}
-	return [sha256.Size]byte(h.Sum(nil))
+	return pii.MAC(k.b[:], parts...)
 }
 
 // gcm makes a cipher of the key in the way that mode says.

@@ -34,6 +34,8 @@ type Txn interface {
 //	l<HMAC of entity and value>  the token
 //	v<token>                     the value, sealed
 //	n<entity>                    the highest number reserved, 8 bytes, big endian
+//	p<HMAC of entity and value>  the surrogate
+//	s<surrogate>                 the entity, a zero byte and the value, sealed
 //
 // A lookup key tells nothing without the vault's key, and a value opens only
 // under its own token.
@@ -45,9 +47,10 @@ type Txn interface {
 // crash loses at most tokens that nothing stored has, and never gives a number
 // to two values.
 type Tokens struct {
-	kv     KV
-	lookup Key
-	seal   Key
+	kv        KV
+	lookup    Key
+	seal      Key
+	pseudonym Key
 
 	mu       sync.RWMutex
 	waiting  map[string]*newToken // by lookup key
@@ -57,8 +60,9 @@ type Tokens struct {
 
 // newToken is a token that is not yet in the KV.
 type newToken struct {
-	lookup string // key in the KV
-	token  string
+	lookup string // key in the KV of the token
+	at     string // and of the value
+	token  string // or surrogate
 	sealed []byte
 }
 
@@ -75,7 +79,7 @@ var _ pii.Vault = (*Tokens)(nil)
 // NewTokens returns the vault over kv. Projects must have keys of their own.
 func NewTokens(kv KV, key Key) *Tokens {
 	return &Tokens{
-		kv: kv, lookup: key.Derive("lookup"), seal: key.Derive("value"),
+		kv: kv, lookup: key.Derive("lookup"), seal: key.Derive("value"), pseudonym: key.Derive("pseudonym"),
 		waiting: map[string]*newToken{}, byToken: map[string]*newToken{}, counters: map[string]*counter{},
 	}
 }
@@ -85,8 +89,7 @@ func (t *Tokens) Token(entity, value string) (string, error) {
 	if !validEntity(entity) {
 		return "", fmt.Errorf("%q is no entity: use capital letters and underscores", entity)
 	}
-	mac := t.lookup.MAC(entity, value)
-	at := "l" + string(mac[:])
+	at := t.tokenAt(entity, value)
 	t.mu.RLock()
 	token, err := t.find(at)
 	t.mu.RUnlock()
@@ -98,22 +101,35 @@ func (t *Tokens) Token(entity, value string) (string, error) {
 	if token, err := t.find(at); err != nil || token != "" {
 		return token, err // another caller was first
 	}
-	if len(t.waiting) >= maxWaiting {
-		if err := t.flush(); err != nil {
-			return "", err
-		}
+	if err := t.room(); err != nil {
+		return "", err
 	}
 	n, err := t.number(entity)
 	if err != nil {
 		return "", err
 	}
 	nt := &newToken{lookup: at, token: "<" + entity + "_" + strconv.FormatUint(n, 10) + ">"}
+	nt.at = "v" + nt.token
 	nt.sealed = t.seal.Seal([]byte(value), nt.token)
 	t.waiting[at], t.byToken[nt.token] = nt, nt
 	return nt.token, nil
 }
 
-// find returns the token at a lookup key, or "".
+// tokenAt returns where the token of a value stands in the KV.
+func (t *Tokens) tokenAt(entity, value string) string {
+	mac := t.lookup.MAC(entity, value)
+	return "l" + string(mac[:])
+}
+
+// room makes room for one more token to wait.
+func (t *Tokens) room() error {
+	if len(t.waiting) < maxWaiting {
+		return nil
+	}
+	return t.flush()
+}
+
+// find returns the token or surrogate at a lookup key, or "".
 func (t *Tokens) find(at string) (token string, err error) {
 	if nt := t.waiting[at]; nt != nil {
 		return nt.token, nil
@@ -182,7 +198,7 @@ func (t *Tokens) flush() error {
 			if err := tx.Set([]byte(nt.lookup), []byte(nt.token)); err != nil {
 				return err
 			}
-			if err := tx.Set([]byte("v"+nt.token), nt.sealed); err != nil {
+			if err := tx.Set([]byte(nt.at), nt.sealed); err != nil {
 				return err
 			}
 		}
@@ -233,18 +249,26 @@ func (t *Tokens) Reveal(token string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("the value of a mask token: %w", err)
 	}
+	if !strings.HasPrefix(token, "<") {
+		_, plain, err := splitSurrogate(value)
+		return plain, err
+	}
 	return string(value), nil
 }
 
-// sealedValue returns what stands under a token, or nil.
+// sealedValue returns what stands under a token or surrogate, or nil.
 func (t *Tokens) sealedValue(token string) (sealed []byte, err error) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	if nt := t.byToken[token]; nt != nil {
 		return nt.sealed, nil
 	}
+	at := "s" + token
+	if strings.HasPrefix(token, "<") {
+		at = "v" + token
+	}
 	err = t.kv.View(func(tx Txn) error {
-		b, err := tx.Get([]byte("v" + token))
+		b, err := tx.Get([]byte(at))
 		sealed = append(sealed, b...)
 		return err
 	})
@@ -274,7 +298,10 @@ func (t *Tokens) Check(problem func(error)) error {
 		if values != 0 {
 			problem(fmt.Errorf("the vault has %d more values than lookup keys: %w", values, ErrDamaged))
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return t.checkSurrogates(tx, problem)
 	})
 }
 
@@ -288,8 +315,7 @@ func (t *Tokens) checkValue(tx Txn, token string, sealed []byte) error {
 	if !ok {
 		return fmt.Errorf("the vault has a token of no known form: %w", ErrDamaged)
 	}
-	mac := t.lookup.MAC(entity, string(value))
-	back, err := tx.Get([]byte("l" + string(mac[:])))
+	back, err := tx.Get([]byte(t.tokenAt(entity, string(value))))
 	if err != nil {
 		return err
 	}

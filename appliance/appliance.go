@@ -94,7 +94,7 @@ func (a *Appliance) start() error {
 		return err
 	}
 	server := api.New(api.Config{Version: c.Version, Home: c.Home, Listen: a.Addr(), Origins: c.Origins, Shutdown: a.Shutdown}, api.Services{
-		Recorder: ratings, Models: a.models, Datasets: data, Jobs: a.jobs,
+		Recorder: ratings, Models: a.models, Datasets: data, Masking: mask, Jobs: a.jobs,
 		Estimator: estimate.New(a.st, a.models, trainer.Estimate, estimate.Config{Home: c.Home, Threads: c.Threads}),
 		Answerer:  answer.New(a.models, data),
 		Evaluator: evaluate.New(a.st, a.models, mask), Releases: release.New(a.st, a.models), Feedback: ratings, Store: a.st,

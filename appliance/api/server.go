@@ -27,6 +27,7 @@ type Services struct {
 	Recorder  Recorder
 	Models    Models
 	Datasets  Datasets
+	Masking   Masking
 	Jobs      Jobs
 	Estimator Estimator
 	Evaluator Evaluator
@@ -132,6 +133,10 @@ func (s *Server) ownRoutes() []route {
 		{"GET /admin/datasets/{name}/versions/{version}", roleAdmin, s.adminVersion},
 		{"GET /admin/datasets/{name}/versions/{version}/export", roleAdmin, s.adminExport},
 		{"GET /admin/datasets/{name}/versions/{version}/proposals", roleAdmin, s.adminProposals},
+
+		{"GET /admin/datasets/{name}/versions/{version}/policy", roleAdmin, s.adminPolicy},
+		{"POST /admin/mask", roleAdmin, s.adminMask},
+		{"POST /admin/unmask", roleAdmin, s.adminUnmask},
 
 		{"POST /admin/answers", roleAdmin, s.adminAnswer},
 		{"POST /admin/estimate", roleAdmin, s.adminEstimate},

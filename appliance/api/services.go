@@ -12,10 +12,12 @@ import (
 	"cloister/appliance/evaluate"
 	"cloister/appliance/feedback"
 	"cloister/appliance/jobs"
+	"cloister/appliance/masking"
 	"cloister/appliance/models"
 	"cloister/appliance/release"
 	"cloister/lora/eval"
 	"cloister/store"
+	"cloister/store/pii"
 )
 
 // The services that the routes call, as this package needs them. Package
@@ -38,6 +40,13 @@ type Datasets interface {
 	Import(ctx context.Context, req datasets.ImportRequest, r io.Reader) (store.Version, error)
 	ApplyCorrections(ctx context.Context, name string) (store.Version, int, error)
 	Reveal(dataset string, number int) ([]datasets.Proposal, error)
+	Used(dataset string, number int) (masking.Used, error)
+}
+
+// Masking masks with the project's policy and vault, and undoes it: *masking.Service.
+type Masking interface {
+	MaskLines(texts []string) (masked []string, findings [][]pii.Finding, err error)
+	Unmask(masked []string) (texts []string, restored int, err error)
 }
 
 // Jobs runs fine-tuning jobs: *jobs.Manager.
@@ -122,6 +131,7 @@ type Store interface {
 var (
 	_ Models    = (*models.Registry)(nil)
 	_ Datasets  = (*datasets.Service)(nil)
+	_ Masking   = (*masking.Service)(nil)
 	_ Jobs      = (*jobs.Manager)(nil)
 	_ Estimator = (*estimate.Service)(nil)
 	_ Evaluator = (*evaluate.Service)(nil)

@@ -5,8 +5,11 @@
 package appliancetest
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -61,4 +64,25 @@ func GGUF(t testing.TB) string {
 		t.Fatal(err)
 	}
 	return path
+}
+
+// Grep returns the files under dir that hold one of the texts.
+func Grep(t testing.TB, dir string, texts ...string) (found []string) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		for _, text := range texts {
+			if bytes.Contains(b, []byte(text)) {
+				found = append(found, path)
+			}
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
 }

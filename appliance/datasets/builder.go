@@ -50,8 +50,9 @@ type value struct {
 	groups map[string]bool
 }
 
+// newBuilder returns a builder that masks as mask does now.
 func newBuilder(mask *masking.Service) *builder {
-	return &builder{mask: mask, seen: map[[sha256.Size]byte]bool{}, entities: pii.Summary{}, values: map[string]*value{}}
+	return &builder{mask: mask.Pinned(), seen: map[[sha256.Size]byte]bool{}, entities: pii.Summary{}, values: map[string]*value{}}
 }
 
 // setSystem sets the system prompt for examples that have none.
@@ -144,6 +145,9 @@ func (b *builder) count(group string, turns []turn, findings [][]pii.Finding) {
 			continue
 		}
 		for _, f := range list {
+			if f.Mode != pii.ModeToken && f.Mode != pii.ModeSurrogate { // nobody could say what it was
+				continue
+			}
 			v := b.values[f.Token]
 			if v == nil {
 				v = &value{entity: f.Entity, groups: map[string]bool{}}

@@ -16,6 +16,7 @@ import (
 	"cloister/store"
 	"cloister/store/clean"
 	"cloister/store/ingest"
+	"cloister/store/pii/policy"
 )
 
 // Service makes dataset versions.
@@ -40,6 +41,11 @@ var goodName = regexp.MustCompile(`^[\p{L}\p{N}][\p{L}\p{N}._-]{0,63}$`)
 func (s *Service) Import(ctx context.Context, req ImportRequest, r io.Reader) (store.Version, error) {
 	if !goodName.MatchString(req.Name) {
 		return store.Version{}, fault.New(fault.Invalid, "", "name", "%q is not a good name for a dataset: use 1 to 64 letters, digits, points, dashes and underscores, a letter or digit first.", req.Name)
+	}
+	if len(req.Policy) > 0 {
+		if _, err := policy.Parse("policy", req.Policy, nil); err != nil {
+			return store.Version{}, badPolicy(err)
+		}
 	}
 	name := filepath.Base(req.FileName)
 	file, err := s.st.PutFile(ctx, store.File{Name: name, Purpose: "import"}, r)
@@ -68,7 +74,7 @@ func (s *Service) importFile(ctx context.Context, req ImportRequest, name, fileI
 	if len(records) == 0 {
 		return store.Version{}, fault.New(fault.Invalid, "no_examples", "", "%s has no row to learn from: of %d rows, all were dropped (%s).", name, cleaned.Rows, dropped(cleaned))
 	}
-	if err := s.mask.Allow(req.Allow); err != nil {
+	if err := s.decide(req); err != nil {
 		return store.Version{}, err
 	}
 	b := newBuilder(s.mask)
@@ -96,6 +102,24 @@ func (s *Service) importFile(ctx context.Context, req ImportRequest, name, fileI
 		}
 	}
 	return s.create(ctx, b, store.NewVersion{Dataset: req.Name, Parent: parent, Origin: "import", FileID: fileID}, Report{Clean: &cleaned})
+}
+
+// decide makes the policy and the allowed values of a request those of the project.
+func (s *Service) decide(req ImportRequest) error {
+	if len(req.Policy) > 0 {
+		p, err := policy.Parse("policy", req.Policy, nil)
+		if err != nil {
+			return badPolicy(err)
+		}
+		if err := s.mask.SetPolicy(p); err != nil {
+			return err
+		}
+	}
+	return s.mask.Allow(req.Allow)
+}
+
+func badPolicy(err error) *fault.Error {
+	return fault.New(fault.Invalid, "invalid_policy", "policy", "The masking policy is wrong: %v.", err).Wrap(err)
 }
 
 // read reads the sealed original.
@@ -168,6 +192,11 @@ func (s *Service) create(ctx context.Context, b *builder, v store.NewVersion, re
 		return store.Version{}, err
 	}
 	rep.Mask = b.report()
+	used, err := b.mask.Record()
+	if err != nil {
+		return store.Version{}, err
+	}
+	rep.Mask.Used = &used
 	rep.Warnings = append(rep.Warnings, b.warnings()...)
 	raw, err := json.Marshal(rep)
 	if err != nil {
@@ -210,6 +239,18 @@ func (s *Service) Reveal(dataset string, number int) ([]Proposal, error) {
 		}
 	}
 	return rep.Mask.Proposals, nil
+}
+
+// Used returns what a version was masked with: names and numbers in the clear.
+func (s *Service) Used(dataset string, number int) (masking.Used, error) {
+	rep, err := s.Report(dataset, number)
+	if err != nil {
+		return masking.Used{}, err
+	}
+	if rep.Mask.Used == nil {
+		return masking.Used{}, fault.New(fault.NotFound, "", "dataset", "This version was made by an older Cloister, which did not keep what it was masked with.")
+	}
+	return s.mask.Used(rep.Mask.Used.Hash)
 }
 
 func (s *Service) version(dataset string, number int) (store.Version, error) {

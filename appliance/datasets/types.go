@@ -6,6 +6,9 @@
 package datasets
 
 import (
+	"encoding/json"
+
+	"cloister/appliance/masking"
 	"cloister/store/clean"
 	"cloister/store/pii"
 )
@@ -23,7 +26,10 @@ type ImportRequest struct {
 	Sheet          string   `json:"sheet,omitempty"`    // of an XLSX file; empty: the first with rows
 	System         string   `json:"system,omitempty"`   // a system prompt for examples that have none
 	Allow          []string `json:"allow,omitempty"`    // values that are never masked; remembered for later imports
-	KeepHTML       bool     `json:"keep_html,omitempty"`
+	// Policy is a masking policy in JSON (see policy.Policy.JSON), which becomes
+	// the project's; empty: it stays as it is.
+	Policy   json.RawMessage `json:"policy,omitempty"`
+	KeepHTML bool            `json:"keep_html,omitempty"`
 	// Append adds the file's examples to those of the newest version. Without
 	// it the file is the whole new version.
 	Append bool `json:"append,omitempty"`
@@ -47,6 +53,8 @@ type Report struct {
 type MaskReport struct {
 	Entities pii.Summary `json:"entities"` // findings by entity
 	Rows     int         `json:"rows"`     // examples with at least one finding
+	// Used says what it was masked with; absent in versions of older Cloisters.
+	Used *masking.Summary `json:"used,omitempty"`
 	// Proposals are values for the allow list, most frequent first.
 	Proposals []Proposal `json:"proposals,omitempty"`
 }

@@ -1,7 +1,7 @@
 // Package masking holds the project's one masker: every text that is stored,
 // from datasets, served answers, feedback and evaluation files, passes through
-// it, with one vault and one allow list, so that a value has the same mask
-// token everywhere.
+// it, with one vault, one policy and one allow list, so that a value has the
+// same mask token everywhere.
 //
 // A Service is safe for concurrent use.
 package masking
@@ -14,6 +14,8 @@ import (
 
 	"cloister/store"
 	"cloister/store/pii"
+	"cloister/store/pii/policy"
+	"cloister/store/vault"
 )
 
 // allowKey is the setting that holds the allow list, an array of texts.
@@ -25,30 +27,47 @@ const project = "default"
 // Service masks texts.
 type Service struct {
 	st    *store.Store
-	vault pii.Vault
+	vault *vault.Tokens
 
 	mu     sync.RWMutex
 	allow  []string
+	policy *policy.Policy // nil: what is done without one
 	masker *pii.Masker
 }
 
-// New reads the allow list and returns the masker of the project.
+// New reads the policy and the allow list and returns the masker of the project.
 func New(st *store.Store) (*Service, error) {
-	vault, err := st.Vault(project)
+	tokens, err := st.Vault(project)
 	if err != nil {
 		return nil, err
 	}
-	s := &Service{st: st, vault: vault}
+	s := &Service{st: st, vault: tokens}
 	err = st.Setting(allowKey, &s.allow)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return nil, err
 	}
-	s.masker, err = s.build(s.allow)
+	if s.policy, err = storedPolicy(st); err != nil {
+		return nil, err
+	}
+	s.masker, err = s.build(s.policy, s.allow)
 	return s, err
 }
 
-func (s *Service) build(allow []string) (*pii.Masker, error) {
-	return pii.New(s.vault, pii.Options{Allow: allow, Entities: pii.DatasetEntities()})
+// Pinned returns the service as it is now: what others allow or decide later
+// does not change it. So all texts of one dataset version are masked alike.
+func (s *Service) Pinned() *Service {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return &Service{st: s.st, vault: s.vault, allow: s.allow, policy: s.policy, masker: s.masker}
+}
+
+func (s *Service) build(p *policy.Policy, allow []string) (*pii.Masker, error) {
+	o := pii.Options{Entities: pii.DatasetEntities()}
+	if p != nil {
+		o = p.Options()
+	}
+	o.Allow = slices.Concat(o.Allow, allow)
+	return pii.New(s.vault, o)
 }
 
 // MaskRecord masks the texts of one record, such as a question and its answer;
@@ -68,7 +87,7 @@ func (s *Service) current() *pii.Masker {
 	return s.masker
 }
 
-// Reveal returns the value of a mask token.
+// Reveal returns the value of a mask token or surrogate.
 func (s *Service) Reveal(token string) (string, error) { return s.vault.Reveal(token) }
 
 // Allowed returns the values that are never masked, in order.
@@ -94,7 +113,7 @@ func (s *Service) Allow(values []string) error {
 	if len(all) == len(s.allow) {
 		return nil
 	}
-	masker, err := s.build(all)
+	masker, err := s.build(s.policy, all)
 	if err != nil {
 		return err
 	}

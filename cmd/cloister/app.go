@@ -28,6 +28,7 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 			modelCommand(),
 			datasetCommand(),
 			maskCommand(),
+			unmaskCommand(),
 			estimateCommand(),
 			tuneCommand(),
 			jobCommand(),

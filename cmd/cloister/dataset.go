@@ -18,7 +18,7 @@ import (
 func datasetCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "dataset",
-		Usage: "datasets: import, list, show, report, export, answer, rm",
+		Usage: "datasets: import, list, show, report, policy, export, answer, rm",
 		Description: `A dataset is a series of frozen versions, each with its examples cleaned, masked
 and split into train, valid and test. Near-duplicate questions stay in the same
 split, and old test questions stay in the test split when data is added.`,
@@ -43,6 +43,17 @@ Examples:
   cloister dataset report clinic@1 --json`,
 				Flags:  []cli.Flag{&cli.BoolFlag{Name: "reveal", Usage: "show the proposed values themselves"}},
 				Action: datasetReport,
+			},
+			{
+				Name: "policy", Usage: "show what a version was masked with, as JSON", UsageText: "cloister dataset policy NAME[@VERSION]",
+				Description: `Prints the masking policy with its word lists, and the allow list, as they were
+when the version was made: names and numbers in the clear, so that each use is
+in 'cloister audit'. The policy in it is null where there was none.
+
+Examples:
+  cloister dataset policy clinic@1
+  cloister dataset policy clinic | jq .policy > policy.json`,
+				Action: datasetPolicy,
 			},
 			{
 				Name: "export", Usage: "write the masked examples as chat JSONL", UsageText: "cloister dataset export NAME[@VERSION] [--split SPLIT] [--output FILE]",
@@ -71,7 +82,7 @@ Examples:
 func datasetImportCommand() *cli.Command {
 	return &cli.Command{
 		Name: "import", Usage: "clean, mask and split a raw file into a new version of a dataset",
-		UsageText: "cloister dataset import FILE --name NAME [--question COLUMN --answer COLUMN] [--allow FILE]",
+		UsageText: "cloister dataset import FILE --name NAME [--question COLUMN --answer COLUMN] [--policy FILE] [--allow FILE]",
 		Description: `Reads CSV, XLSX, JSON or JSONL, in UTF-8 or CP949, and prints what was cleaned and
 masked. Columns with common names (question, answer, …) are found; others are
 named with --question and --answer. JSONL may also hold {"messages": […]},
@@ -80,7 +91,10 @@ OpenAI's form: {"input": …, "preferred_output": …, "non_preferred_output": �
 
 What is your own (your staff, your front desk's number) must stay unmasked, or
 the model will answer <PERSON_3>: put it into a file, one value a line, and name
-the file with --allow. The report proposes candidates.
+the file with --allow. The report proposes candidates. With --policy a file says
+how each kind of data is masked, and what your own patterns and lists of names
+are ('cloister mask --print-policy'); it becomes the policy of the project, for
+all later imports, feedback and answers.
 
 Examples:
   cloister dataset import raw.csv --name clinic
@@ -92,6 +106,7 @@ Examples:
 			&cli.StringFlag{Name: "system-column", Usage: "`COLUMN` of system prompts"},
 			&cli.StringFlag{Name: "system", Usage: "system prompt `TEXT` for every example that has none"},
 			&cli.StringFlag{Name: "allow", Usage: "`FILE` of values that stay unmasked, one a line"},
+			&cli.StringFlag{Name: "policy", Usage: "`FILE` that says how texts are masked, from now on", DefaultText: "the one of before"},
 			&cli.StringFlag{Name: "format", Usage: "`FORMAT`: csv, xlsx, json or jsonl", DefaultText: "by name and content"},
 			&cli.StringFlag{Name: "encoding", Usage: "`ENCODING`: utf-8, cp949 or utf-16", DefaultText: "detected"},
 			&cli.StringFlag{Name: "sheet", Usage: "`SHEET` of a workbook", DefaultText: "the first"},
@@ -115,12 +130,20 @@ func datasetImport(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	var masking []byte
+	if path := c.String("policy"); path != "" {
+		p, err := readPolicy(path)
+		if err != nil {
+			return err
+		}
+		masking = p.JSON()
+	}
 	return withAppliance(c, func(s *session) error {
 		v, err := importFile(c, s, args[0], admin.ImportDataset{
 			Name: name, Format: c.String("format"), Encoding: c.String("encoding"), Sheet: c.String("sheet"),
 			QuestionColumn: c.String("question"), AnswerColumn: c.String("answer"),
 			SystemColumn: c.String("system-column"), System: c.String("system"),
-			Allow: allow, KeepHTML: c.Bool("keep-html"), Append: c.Bool("append"),
+			Allow: allow, Policy: masking, KeepHTML: c.Bool("keep-html"), Append: c.Bool("append"),
 		})
 		if err != nil {
 			return err
@@ -209,10 +232,29 @@ func datasetShow(c *cli.Context) error {
 		for _, v := range d.Versions {
 			rows = append(rows, []string{
 				fmt.Sprintf("%s@%d", d.Name, v.Number), v.Origin, clock(v.CreatedAt),
-				strconv.Itoa(v.Counts[store.Train]), strconv.Itoa(v.Counts[store.Valid]), strconv.Itoa(v.Counts[store.Test]),
+				strconv.Itoa(v.Counts[store.Train]), strconv.Itoa(v.Counts[store.Valid]), strconv.Itoa(v.Counts[store.Test]), maskedWith(v),
 			})
 		}
-		return table(c.App.Writer, "This dataset has no versions.", []string{"version", "origin", "created", "train", "valid", "test"}, rows)
+		return table(c.App.Writer, "This dataset has no versions.", []string{"version", "origin", "created", "train", "valid", "test", "masked with"}, rows)
+	})
+}
+
+// datasetPolicy prints JSON with or without --json: it is for files.
+func datasetPolicy(c *cli.Context) error {
+	args, err := arguments(c, 1, "NAME")
+	if err != nil {
+		return err
+	}
+	name, number, err := reference(c, args[0])
+	if err != nil {
+		return err
+	}
+	return withAppliance(c, func(s *session) error {
+		used, err := s.Used(c.Context, name, number)
+		if err != nil {
+			return notFound(err, s.cloister("dataset show %s", quote(name)))
+		}
+		return printJSON(c, used)
 	})
 }
 

@@ -3,11 +3,15 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
 	"cloister/appliance/datasets"
+	"cloister/appliance/masking"
 	"cloister/store"
 )
 
@@ -32,6 +36,9 @@ func printVersionReport(c *cli.Context, v store.Version, revealed []datasets.Pro
 		fmt.Fprintln(w, "Masked      nothing: no personal data was found")
 	} else {
 		fmt.Fprintf(w, "Masked      %s in %s: %s\n", plural(r.Mask.Entities.Total(), "place"), plural(r.Mask.Rows, "example"), r.Mask.Entities)
+	}
+	if u := r.Mask.Used; u != nil {
+		fmt.Fprintf(w, "Masked with %s\n", usedText(u))
 	}
 	if revealed == nil {
 		revealed = r.Mask.Proposals
@@ -62,4 +69,37 @@ func printProposals(c *cli.Context, proposals []datasets.Proposal) error {
 		rows = append(rows, []string{"  " + p.Token, strconv.Itoa(p.Rows), strconv.Itoa(p.Questions), value})
 	}
 	return table(w, "", []string{"  token", "answers", "questions", "value"}, rows)
+}
+
+// usedText says what a version was masked with: counts and modes, no values.
+func usedText(u *masking.Summary) string {
+	text := "the default policy"
+	if u.Policy != "" {
+		text = "policy " + u.Policy[:12]
+		var modes []string
+		for _, e := range slices.Sorted(maps.Keys(u.Modes)) {
+			modes = append(modes, e+" "+string(u.Modes[e]))
+		}
+		if len(modes) > 0 {
+			text += " (" + strings.Join(modes, ", ") + ")"
+		}
+	}
+	for _, part := range []struct {
+		n    int
+		noun string
+	}{{u.Rules, "rule"}, {u.Words, "word"}, {u.Allowed, "allowed value"}, {u.Patterns, "allowed pattern"}} {
+		if part.n > 0 {
+			text += ", " + plural(part.n, part.noun)
+		}
+	}
+	return text
+}
+
+// maskedWith names what a version was masked with, for a table.
+func maskedWith(v store.Version) string {
+	var r datasets.Report
+	if err := json.Unmarshal(v.Report, &r); err != nil || r.Mask.Used == nil {
+		return "-"
+	}
+	return r.Mask.Used.Hash[:12]
 }

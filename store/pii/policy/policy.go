@@ -10,11 +10,13 @@
 package policy
 
 import (
+	"bytes"
 	"crypto/sha256"
 	_ "embed"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -85,6 +87,9 @@ func (e *Error) Error() string {
 // files that the policy names (words_file, allow.file); nil refuses them. Every
 // error about the policy is an *Error.
 func Parse(name string, data []byte, read func(path string) ([]byte, error)) (*Policy, error) {
+	if json.Valid(data) { // where tabs are blanks, as texts hold none
+		data = bytes.ReplaceAll(data, []byte("\t"), []byte(" "))
+	}
 	root, err := parseYAML(name, string(data))
 	if err != nil {
 		return nil, err
@@ -112,18 +117,23 @@ func (p *Policy) Hash() string {
 	return hex.EncodeToString(sum[:])
 }
 
-// Options returns the policy as a Masker takes it.
+// Options returns the policy as a Masker takes it: with the entities that are
+// masked by default, those that are named and those of the rules.
 func (p *Policy) Options() pii.Options {
 	o := pii.Options{
 		Mode: p.Default, MinScore: p.MinScore, Modes: make(map[string]pii.Mode, len(p.Entities)),
-		Allow: p.Allow.Values, AllowPatterns: p.Allow.Patterns,
+		Entities: pii.DefaultEntities(), Allow: p.Allow.Values, AllowPatterns: p.Allow.Patterns,
 	}
 	for e, m := range p.Entities {
 		o.Modes[e] = m.Mode
+		o.Entities = append(o.Entities, e)
 	}
 	for _, r := range p.Rules {
 		o.Rules = append(o.Rules, r.rule())
+		o.Entities = append(o.Entities, r.Entity)
 	}
+	slices.Sort(o.Entities)
+	o.Entities = slices.Compact(o.Entities)
 	return o
 }
 

@@ -3,6 +3,7 @@ package policy_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -58,8 +59,10 @@ allow:
 
 func TestParse(t *testing.T) {
 	p := parse(t, example)
+	entities := append(pii.DefaultEntities(), "STAFF")
+	slices.Sort(entities)
 	want := pii.Options{
-		Mode:  pii.ModeLabel,
+		Mode: pii.ModeLabel, Entities: entities,
 		Modes: map[string]pii.Mode{"PERSON": pii.ModeSurrogate, "KR_RRN": pii.ModePartial, "DATE": pii.ModeShift, "STAFF": pii.ModeHMAC},
 		Rules: []pii.Rule{
 			{Name: "chart", Entity: "MEDICAL_RECORD_NO", Pattern: `HX-(\d{6})`, Score: 0.4, Context: []string{"차트"}, Labels: []string{"차트 번호"}, Mode: pii.ModeToken},
@@ -74,6 +77,9 @@ func TestParse(t *testing.T) {
 	again, err := policy.Parse("sent", p.JSON(), nil)
 	if err != nil || again.Hash() != p.Hash() || string(again.JSON()) != string(p.JSON()) || strings.Contains(string(p.JSON()), "staff.txt") {
 		t.Errorf("%v\n%s\n%s", err, p.JSON(), again.JSON())
+	}
+	if p := parse(t, "{\n\t\"version\": 1,\n\t\"default\": \"label\"\n}\n"); p.Default != pii.ModeLabel {
+		t.Errorf("JSON with tabs: %+v", p)
 	}
 	if other := parse(t, strings.Replace(example, "shift", "token", 1)); other.Hash() == p.Hash() || len(p.Hash()) != 64 {
 		t.Error("two policies have one hash")

@@ -37,7 +37,7 @@ func (s *Soft) slab(from, to int, alpha float64) *native.Soft {
 		LogP: s.LogP[from*s.K : to*s.K], Rest: s.Rest[from:to]}
 }
 
-// TopK asks the model, as a teacher and without its adapter, for the k
+// TopK asks the model, as a teacher and with its adapter if it has one, for the k
 // likeliest tokens at every target of the row, among the first vocab ones: the
 // student may have fewer that fill its vocabulary up.
 func (m *Model) TopK(b *Batch, k int, temperature float64, vocab int) (*Soft, error) {
@@ -52,7 +52,6 @@ func (m *Model) TopK(b *Batch, k int, temperature float64, vocab int) (*Soft, er
 	at, _ := r.targets()
 	out := &Soft{K: k, Temperature: temperature, IDs: make([]int32, len(at)*k), LogP: make([]float32, len(at)*k), Rest: make([]float32, len(at))}
 	_, err = m.run(r, func(p *pass) Loss {
-		p.base = true
 		p.head(p.forwardOnly(), at, native.Mat{}, func(logits native.Mat, from, to int) {
 			p.do("likeliest tokens", p.k.TopK(logits.Columns(0, vocab), out.slab(from, to, 0)))
 		})

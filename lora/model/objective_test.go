@@ -216,6 +216,29 @@ func TestDistilled(t *testing.T) {
 	}
 }
 
+// A teacher with an adapter teaches what both say.
+func TestTunedTeacher(t *testing.T) {
+	m := open(t, tiny(t, nil), model.Config{})
+	b := pairOf(m.Info().Vocab)
+	teacher := open(t, tiny(t, nil), model.Config{}) // the same base
+	for _, tuned := range []bool{false, true} {
+		if tuned {
+			randomB(teacher, 6)
+		}
+		s, err := teacher.TopK(b, 5, 2, 1<<30)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := m.LossDistilled(b, s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := divergence(t, teacher, m, b, 5, 2); math.Abs(got.KL-want) > 1e-4*(1+want) || (want > 1e-3) != tuned {
+			t.Errorf("tuned %v: divergence %g, want %g", tuned, got.KL, want)
+		}
+	}
+}
+
 func TestDistilledRefuses(t *testing.T) {
 	path := tiny(t, nil)
 	m := open(t, path, model.Config{})

@@ -41,11 +41,16 @@ type MemoryPlan struct {
 	// Vocabulary is what llama.cpp takes to read the tokenizer, before training.
 	Vocabulary int64 `json:"vocabulary"`
 	Examples   int64 `json:"examples"` // texts and tokens of the examples; 0 where none are given
+	// Start is the adapter that training continues from, in memory beside the one
+	// that learns. Teacher is what a teacher takes while it is asked, before the
+	// first step, beyond all that training takes later. 0 where there is none.
+	Start   int64 `json:"start,omitempty"`
+	Teacher int64 `json:"teacher,omitempty"`
 }
 
 // Total is the peak of resident memory.
 func (p *MemoryPlan) Total() int64 {
-	return p.Weights + p.Adapter + p.Gradients + p.Optimiser + p.BestAdapter + p.Activations + p.Work + p.Scratch + p.Runtime + p.Vocabulary + p.Examples
+	return p.Weights + p.Adapter + p.Gradients + p.Optimiser + p.BestAdapter + p.Activations + p.Work + p.Scratch + p.Runtime + p.Vocabulary + p.Examples + p.Start + p.Teacher
 }
 
 // longestRow is the most tokens that a row can have in a plan.
@@ -136,6 +141,16 @@ func (pl *Planner) Plan(cfg Config, rows Rows) (MemoryPlan, error) {
 		return MemoryPlan{}, fmt.Errorf("cannot train on %s: %w", pl.path, err)
 	}
 	return m.plan(rows)
+}
+
+// Asking is the memory that Open with cfg and TopK on such rows take: the
+// weights, the adapter if cfg is not Frozen, and the work.
+func (pl *Planner) Asking(cfg Config, rows Rows) (int64, error) {
+	p, err := pl.Plan(cfg, Rows{Tokens: 1, Targets: 1, Valid: max(1, rows.Tokens, rows.Valid)})
+	if cfg.Frozen {
+		p.Adapter, p.Gradients = 0, 0
+	}
+	return p.Weights + p.Adapter + p.Gradients + p.Activations + p.Work + p.Scratch + goPerHeaderByte*pl.file.HeaderBytes, err
 }
 
 // Plan is Planner.Plan for this model and its settings.

@@ -1,6 +1,9 @@
 package train
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -170,6 +173,26 @@ func (a *Adapter) Pairs() []Pair {
 		}
 	}
 	return out
+}
+
+// bytes is what its values take in memory.
+func (a *Adapter) bytes() int64 {
+	n := int64(0)
+	for _, t := range a.Tensors {
+		n += 4 * int64(len(t.Data))
+	}
+	return n
+}
+
+// fingerprint tells the adapter from others.
+func (a *Adapter) fingerprint() string {
+	h := sha256.New()
+	for _, t := range a.Tensors {
+		_, _ = io.WriteString(h, t.Name)
+		_ = binary.Write(h, binary.LittleEndian, t.Data)
+	}
+	_ = binary.Write(h, binary.LittleEndian, a.Alpha)
+	return hex.EncodeToString(h.Sum(nil))
 }
 
 // into copies the adapter into the params, which must have the same names and shapes.

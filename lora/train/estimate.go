@@ -22,8 +22,9 @@ type Estimation struct {
 	Warnings []string        `json:"warnings,omitempty"`
 	Steps    int             `json:"steps"`
 
-	TokensPerSecond float64 `json:"tokens_per_second"` // useful ones, in training
-	Seconds         float64 `json:"seconds"`           // if no epoch is left out by an early stop
+	TokensPerSecond float64 `json:"tokens_per_second"`         // useful ones, in training
+	Seconds         float64 `json:"seconds"`                   // if no epoch is left out by an early stop
+	TeacherSeconds  float64 `json:"teacher_seconds,omitempty"` // those of them in which the teacher is asked
 	// MemoryBytes is the peak of the training process, the mapped weights
 	// included: the total of Memory.
 	MemoryBytes int64   `json:"memory_bytes"`
@@ -59,6 +60,13 @@ func estimate(ctx context.Context, req Request, open opener) (Estimation, error)
 		e.Warnings = append(e.Warnings, fmt.Sprintf("The speed is not measured: the job needs %s, and only %s are free here.", size(memory.Total), size(here)))
 		return e, nil
 	}
+	if p.teacher != nil {
+		speed, err := p.measureTeacher(ctx)
+		if err != nil {
+			return e, err
+		}
+		e.TeacherSeconds = float64(e.Tokens+tokens(p.valid)) / speed
+	}
 	m, err := p.open(req, cfg, open)
 	if err != nil {
 		return e, err
@@ -69,8 +77,27 @@ func estimate(ctx context.Context, req Request, open opener) (Estimation, error)
 		return e, err
 	}
 	e.TokensPerSecond = train
-	e.Seconds = float64(e.Resolved.Epochs) * (float64(e.Tokens)/train*p.passes() + float64(tokens(p.valid))/valid)
+	learn, check := p.passes()
+	e.Seconds = e.TeacherSeconds + float64(e.Resolved.Epochs)*(float64(e.Tokens)/train*learn+float64(tokens(p.valid))/valid*check)
 	return e, nil
+}
+
+// measureTeacher returns the tokens a second at which the teacher is asked.
+func (p *prepared) measureTeacher(ctx context.Context) (float64, error) {
+	m, err := p.teacher.open()
+	if err != nil {
+		return 0, err
+	}
+	defer m.Close()
+	batches := data.Pack(p.train, p.rowLen)
+	ask := func(b *data.Packed) error {
+		_, err := m.TopK((*model.Batch)(b), p.h.TopK, p.h.Temperature, p.teacher.vocab)
+		return err
+	}
+	if err := ask(&batches[0]); err != nil {
+		return 0, fmt.Errorf("calibration: the teacher: %w", err)
+	}
+	return speed(ctx, batches[:min(len(batches), 8)], ask)
 }
 
 // count fills in what needs no measuring.

@@ -7,11 +7,13 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"cloister/llama/chat"
 	"cloister/llama/llamatest"
+	"cloister/lora/bench"
 	"cloister/lora/train"
 )
 
@@ -110,6 +112,46 @@ func TestPlanAgainstMeasured(t *testing.T) {
 		if c.limit > 0 && (peak > c.limit || plan.KeptLayers == plan.Layers) {
 			t.Errorf("%d bytes were allowed, %d were taken with %d layers kept", c.limit, peak, plan.KeptLayers)
 		}
+	}
+}
+
+// A larger teacher takes more than training does later; who continues has the
+// first adapter in memory as well.
+func TestPlanAgainstMeasuredTogether(t *testing.T) {
+	teacher, dir := llamatest.Model(t), t.TempDir()
+	student := filepath.Join(dir, "student.gguf")
+	if _, err := bench.WriteModel(t.Context(), student, bench.ModelConfig{Shape: "smollm2-135m", Type: "q4_1", Layers: 3, Tokenizer: teacher}); err != nil {
+		t.Fatal(err)
+	}
+	req := train.Request{BasePath: student, WorkDir: filepath.Join(dir, "w"), OutPath: filepath.Join(dir, "a.gguf"), TeacherPath: teacher, Train: longer(4, 40), Valid: longer(1, 40),
+		Hyperparameters: train.Hyperparameters{Epochs: 1, BatchSize: 1, Rank: 8, LearningRate: 1e-4, Patience: -1}}
+	compare := func(what string, req train.Request) train.Memory {
+		t.Helper()
+		plan, err := train.PlanOf(t.Context(), req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		near(t, what, plan.Total, measure(t, task{Run: &req}).Peak)
+		return plan
+	}
+	if plan := compare("a teacher ten times as large", req); plan.Teacher < plan.Weights {
+		t.Errorf("%+v", plan.MemoryPlan)
+	}
+	first := req
+	first.TeacherPath, first.WorkDir, first.Hyperparameters.Rank = "", filepath.Join(dir, "w1"), 256
+	if _, err := train.Run(t.Context(), first, nil); err != nil {
+		t.Fatal(err)
+	}
+	more := first
+	more.InitPath, more.WorkDir, more.OutPath = first.OutPath, filepath.Join(dir, "w2"), filepath.Join(dir, "b.gguf")
+	more.Hyperparameters.Rank, more.Hyperparameters.Method = 0, "dpo"
+	for _, list := range [][]train.Example{more.Train, more.Valid} {
+		for i := range list {
+			list[i].Rejected = "No."
+		}
+	}
+	if plan := compare("dpo from an adapter", more); plan.Start != 2*plan.Adapter {
+		t.Errorf("%+v", plan.MemoryPlan)
 	}
 }
 

@@ -58,6 +58,8 @@ type budget struct {
 	rows     model.Rows
 	free     int64 // 0: unknown
 	examples int64 // bytes of their texts and tokens
+	start    int64 // of the adapter that training continues from
+	asking   int64 // of the teacher while it is asked
 	// fewer returns the longest rows in batches of n examples; nil where batches are not known.
 	batch int
 	fewer func(n int) model.Rows
@@ -70,11 +72,12 @@ const sparePart = 10
 // free memory to others if recomputing layers is enough for that. The limit is
 // that of activations, for model.Config.
 func (b *budget) plan() (p model.MemoryPlan, limit int64, err error) {
+	defer func() { b.ask(&p) }()
 	b.cfg.MemoryLimit = 0
 	if p, err = b.pl.Plan(b.cfg, b.rows); err != nil {
 		return p, 0, err
 	}
-	p.Examples = b.examples
+	p.Examples, p.Start = b.examples, b.start
 	most := b.free - b.free/sparePart
 	if b.free == 0 || p.Total() <= most || b.cfg.Recompute {
 		return p, 0, nil
@@ -88,8 +91,17 @@ func (b *budget) plan() (p model.MemoryPlan, limit int64, err error) {
 	cfg := b.cfg
 	cfg.MemoryLimit = max(most-(p.Total()-p.Activations-p.Work), least.Activations+least.Work)
 	p, err = b.pl.Plan(cfg, b.rows)
-	p.Examples = b.examples
+	p.Examples, p.Start = b.examples, b.start
 	return p, cfg.MemoryLimit, err
+}
+
+// ask adds what the teacher takes beyond all that training takes later. While it
+// is asked the student is open, but only its adapter has been touched.
+func (b *budget) ask(p *model.MemoryPlan) {
+	if b.asking > 0 {
+		now := b.asking + p.Adapter + p.Start + p.Runtime + p.Vocabulary + p.Examples
+		p.Teacher = max(0, now-p.Total())
+	}
 }
 
 // memory is the plan, with proposals if it does not fit.
@@ -113,6 +125,9 @@ func (m *Memory) Refusal() error {
 		least = " even if every layer is computed twice"
 	}
 	text := "no setting makes it fit; take a smaller model"
+	if m.Teacher > 0 {
+		text = "no setting makes it fit; take a smaller teacher, or let it write answers first (cloister dataset answer)"
+	}
 	if len(m.Proposals) > 0 {
 		var list []string
 		for _, p := range m.Proposals {
@@ -158,6 +173,8 @@ func (m *Memory) Parts() []Part {
 		{"program", m.Runtime, "and the model's metadata"},
 		{"vocabulary", m.Vocabulary, "the tokenizer, while it is read"},
 		{"examples", m.Examples, "texts and tokens"},
+		{"first adapter", m.Start, "what training continues from"},
+		{"teacher", m.Teacher, "while it is asked, beyond what training takes later"},
 	}
 	var out []Part
 	for _, p := range all {
@@ -234,6 +251,15 @@ func (p *prepared) budget(ctx context.Context, req Request, cfg model.Config) (*
 	b := &budget{pl: pl, cfg: cfg, free: req.Memory, batch: p.h.BatchSize, examples: p.exampleBytes(req)}
 	if b.free == 0 {
 		b.free = availableMemory()
+	}
+	if p.init != nil {
+		b.start = p.init.bytes()
+		if p.h.prefers() { // the reference swaps it in for the one that learns, which waits meanwhile
+			b.start *= 2
+		}
+	}
+	if b.asking, err = p.asking(); err != nil {
+		return nil, err
 	}
 	if p.h.BatchTokens > 0 {
 		b.batch = 1 // batches are not cut by examples

@@ -66,18 +66,19 @@ func (p *prepared) pack(rows []data.Row) []data.Packed {
 	return out
 }
 
-// passes is what an epoch takes for one pass of Backward, a third of which is a
-// forward pass: the reference's, once, and KTO's two for the estimate of KL.
-func (p *prepared) passes() float64 {
+// passes is what an epoch takes: learning for one pass of Backward, a third of
+// which is a forward pass, and validation for one of Loss. On top come the
+// reference's forward pass, once in a run, and KTO's two for the estimate of KL.
+func (p *prepared) passes() (learn, check float64) {
 	const forward = 1.0 / 3
-	once := forward / float64(p.h.Epochs)
+	once := 1 / float64(p.h.Epochs)
 	switch p.h.Method {
 	case dpo:
-		return 1 + once
+		return 1 + forward*once, 1 + once
 	case kto:
-		return 1 + 2*forward + once
+		return 1 + forward*(2+once), 3 + once
 	}
-	return 1
+	return 1, 1
 }
 
 // supervised learning makes the targets likelier: the mean of -ln p over all of

@@ -220,6 +220,52 @@ func TestTeacher(t *testing.T) {
 	}
 }
 
+// The teacher may be a tuned model: what its adapter learnt is learnt from it.
+func TestTunedTeacher(t *testing.T) {
+	base := writeTiny(t)
+	tuned := request(t, base)
+	tuned.Hyperparameters.Epochs, tuned.Hyperparameters.LearningRate = 8, 0.02
+	if _, err := train.Run(context.Background(), tuned, nil); err != nil {
+		t.Fatal(err)
+	}
+	job := func(adapter string) (train.Request, []train.Event) {
+		req := request(t, base)
+		req.TeacherPath, req.TeacherAdapter, req.Valid = base, adapter, req.Train
+		req.Hyperparameters.DistillAlpha = -1
+		var b log
+		if _, err := train.Run(context.Background(), req, b.emit); err != nil {
+			t.Fatal(err)
+		}
+		return req, append(b.kind("step")[:1], b.kind("epoch")...)
+	}
+	if _, own := job(""); *own[0].KL > 1e-4 {
+		t.Errorf("a model is %g from itself", *own[0].KL)
+	}
+	req, events := job(tuned.OutPath)
+	if before, after := *events[0].KL, *events[len(events)-1].ValidKL; before < 0.05 || after > 0.8*before {
+		t.Errorf("the divergence fell from %g to %g", before, after)
+	}
+	again := req
+	again.WorkDir, again.OutPath = t.TempDir(), filepath.Join(t.TempDir(), "again.gguf")
+	interrupted(t, again, 3)
+	sameFiles(t, "stopped", again.OutPath, req.OutPath)
+
+	e, err := train.Estimate(context.Background(), req)
+	if err != nil || e.TeacherSeconds <= 0 || e.TeacherSeconds >= e.Seconds || e.Steps == 0 {
+		t.Errorf("%+v %v", e, err)
+	}
+	bad := req
+	bad.TeacherPath, bad.Hyperparameters.DistillAlpha = "", 0
+	if _, err := train.Run(context.Background(), bad, nil); err == nil || !strings.Contains(err.Error(), "only with a teacher") {
+		t.Errorf("an adapter of nobody: %v", err)
+	}
+	bad = req
+	bad.TeacherPath = writeTeacher(t, nil)
+	if _, err := train.Run(context.Background(), bad, nil); !errors.Is(err, train.ErrAdapter) {
+		t.Errorf("an adapter of another model: %v", err)
+	}
+}
+
 func TestSameVocabulary(t *testing.T) {
 	base := writeTiny(t)
 	if err := train.SameVocabulary(base, writeTeacher(t, nil)); err != nil {

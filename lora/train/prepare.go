@@ -103,6 +103,9 @@ func (p *prepared) resolve() {
 	p.facts.LongestTokens = max(longest(p.train), longest(p.valid))
 	var choices []Choice
 	p.h, choices = Resolve(p.h, p.facts)
+	if p.teacher != nil {
+		p.teacher.cfg.Precision = model.Precision(p.h.Precision)
+	}
 	for i := range choices {
 		c := &choices[i]
 		p.notes = append(p.notes, Event{Kind: "choice", Message: fmt.Sprintf("%s = %s: %s", c.Name, c.Value, c.Reason), Choice: c})
@@ -175,27 +178,35 @@ func fingerprint(path string, f *gguf.File) (string, error) {
 
 // continueFrom reads the adapter to continue from and takes its shape over.
 func (p *prepared) continueFrom(path string) error {
-	a, err := ReadAdapter(path)
+	a, targets, err := readAdapterFor(path, p.architecture)
 	if err != nil {
 		return err
-	}
-	if a.Architecture != p.architecture {
-		return fmt.Errorf("%s is an adapter for %q; the base model is %q", path, a.Architecture, p.architecture)
-	}
-	if a.Rank == 0 {
-		return fmt.Errorf("%s has matrices of different ranks; only an adapter of one rank can be trained further", path)
-	}
-	var targets []string
-	for _, t := range AllTargets {
-		if slices.ContainsFunc(a.Tensors, func(x AdapterTensor) bool { return strings.Contains(x.Name, "."+t+".") }) {
-			targets = append(targets, t)
-		}
 	}
 	if h := p.h; h.RankStabilized || h.Rank != 0 && h.Rank != a.Rank || h.Alpha != 0 && h.Alpha != a.Alpha || len(h.Targets) > 0 && !sameSet(h.Targets, targets) {
 		return fmt.Errorf("%s has rank %d, alpha %g and the targets %s; leave rank, alpha, use_rslora and target_modules out to continue from it", path, a.Rank, a.Alpha, strings.Join(targets, ", "))
 	}
 	p.init, p.h.Rank, p.h.Alpha, p.h.Targets = a, a.Rank, a.Alpha, targets
 	return nil
+}
+
+// readAdapterFor reads an adapter for a model of this architecture, which must
+// have one rank, and says which matrices it changes.
+func readAdapterFor(path, architecture string) (a *Adapter, targets []string, err error) {
+	if a, err = ReadAdapter(path); err != nil {
+		return nil, nil, err
+	}
+	if a.Architecture != architecture {
+		return nil, nil, fmt.Errorf("%s is an adapter for %q; the base model is %q", path, a.Architecture, architecture)
+	}
+	if a.Rank == 0 {
+		return nil, nil, fmt.Errorf("%s has matrices of different ranks; only an adapter of one rank can be trained further or teach; merge it into its base instead", path)
+	}
+	for _, t := range AllTargets {
+		if slices.ContainsFunc(a.Tensors, func(x AdapterTensor) bool { return strings.Contains(x.Name, "."+t+".") }) {
+			targets = append(targets, t)
+		}
+	}
+	return a, targets, nil
 }
 
 func sameSet(a, b []string) bool {

@@ -38,6 +38,7 @@ type scorer struct {
 	// known are the reference's answers by row, which never change: they are
 	// computed when they are first needed, and stay in memory only.
 	known map[*data.Row][]float64
+	now   [][]float32 // where the params wait while init stands in for them
 }
 
 func newScorer(p *prepared, m trainable) *scorer {
@@ -57,13 +58,15 @@ func (s *scorer) reference(b *data.Packed) ([]float64, error) {
 		return bySegment(b, logp), err
 	}
 	params := s.m.Params()
-	now := like(params)
+	if s.now == nil {
+		s.now = like(params)
+	}
 	for i, p := range params {
-		copy(now[i], p.Data)
+		copy(s.now[i], p.Data)
 	}
 	defer func() {
 		for i, p := range params {
-			copy(p.Data, now[i])
+			copy(p.Data, s.now[i])
 		}
 	}()
 	if err := s.init.into(params); err != nil {

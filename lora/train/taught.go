@@ -23,7 +23,8 @@ type taught struct {
 // teaching says who teaches, and how.
 type teaching struct {
 	path    string
-	threads int
+	adapter *Adapter // nil: none
+	cfg     model.Config // Precision is set once it is known
 	vocab   int // tokens of the student
 	// fingerprint tells the teacher's file from others.
 	fingerprint string
@@ -33,6 +34,9 @@ type teaching struct {
 func (p *prepared) withTeacher(req Request) error {
 	h := &p.h
 	if req.TeacherPath == "" {
+		if req.TeacherAdapter != "" {
+			return wrong("teacher_adapter", "is set, which has a meaning only with a teacher")
+		}
 		if h.Temperature != 0 || h.DistillAlpha != 0 || h.TopK != 0 {
 			return wrong("distill_temperature, distill_alpha or distill_top_k", "is set, which has a meaning only with a teacher")
 		}
@@ -49,10 +53,58 @@ func (p *prepared) withTeacher(req Request) error {
 		return err
 	}
 	defer f.Close()
-	p.teacher = &teaching{path: req.TeacherPath, threads: req.Threads, vocab: p.vocab}
-	p.facts.Taught = true
-	p.teacher.fingerprint, err = fingerprint(req.TeacherPath, f)
-	return err
+	t := &teaching{path: req.TeacherPath, cfg: model.Config{Frozen: true, Threads: req.Threads}, vocab: p.vocab}
+	if t.fingerprint, err = fingerprint(req.TeacherPath, f); err != nil {
+		return err
+	}
+	if req.TeacherAdapter != "" {
+		arch, _ := f.String("general.architecture")
+		var targets []string
+		if t.adapter, targets, err = readAdapterFor(req.TeacherAdapter, arch); err != nil {
+			return fmt.Errorf("the teacher: %w", err)
+		}
+		t.cfg.Frozen, t.cfg.Rank, t.cfg.Alpha, t.cfg.Targets = false, t.adapter.Rank, float32(t.adapter.Alpha), targets
+		t.fingerprint += t.adapter.fingerprint()
+	}
+	p.teacher, p.facts.Taught = t, true
+	return nil
+}
+
+// open opens the teacher.
+func (t *teaching) open() (*model.Model, error) {
+	m, err := model.Open(t.path, t.cfg)
+	if err != nil {
+		return nil, fmt.Errorf("the teacher: %w", err)
+	}
+	if t.adapter != nil {
+		if err := t.adapter.into(m.Params()); err != nil {
+			_ = m.Close()
+			return nil, fmt.Errorf("the teacher: %w", err)
+		}
+	}
+	return m, nil
+}
+
+// asking is the memory that the teacher takes while it is asked.
+func (p *prepared) asking() (int64, error) {
+	if p.teacher == nil {
+		return 0, nil
+	}
+	pl, err := model.OpenPlanner(p.teacher.path)
+	if err != nil {
+		return 0, fmt.Errorf("the teacher: %w", err)
+	}
+	var rows model.Rows
+	for _, list := range [][]data.Row{p.train, p.valid} {
+		for _, b := range data.Pack(list, p.rowLen) {
+			pl.Valid(&rows, p.teacher.cfg, (*model.Batch)(&b))
+		}
+	}
+	n, err := pl.Asking(p.teacher.cfg, rows)
+	if a := p.teacher.adapter; a != nil {
+		n += a.bytes() // what was read of its file stays, too
+	}
+	return n, err
 }
 
 func newTaught(p *prepared, m trainable) *taught {
@@ -60,9 +112,9 @@ func newTaught(p *prepared, m trainable) *taught {
 }
 
 func (o *taught) begin(ctx context.Context, emit func(Event)) error {
-	teacher, err := model.Open(o.req.path, model.Config{Frozen: true, Threads: o.req.threads, Precision: model.Precision(o.p.h.Precision)})
+	teacher, err := o.req.open()
 	if err != nil {
-		return fmt.Errorf("the teacher: %w", err)
+		return err
 	}
 	defer teacher.Close()
 	emit(Event{Kind: "info", Message: fmt.Sprintf("Asking the teacher about %d tokens", o.p.targets())})

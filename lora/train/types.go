@@ -42,6 +42,8 @@ type Request struct {
 	// TeacherPath is a larger GGUF model with the same vocabulary whose likeliest
 	// tokens are learnt too; empty: none. The method is "supervised" then.
 	TeacherPath string `json:"teacher_path,omitempty"`
+	// TeacherAdapter is an adapter of the teacher's, a GGUF file of one rank; empty: none.
+	TeacherAdapter string `json:"teacher_adapter,omitempty"`
 	// CheckpointSteps is the number of optimiser steps between checkpoints; 0
 	// means 25. There is one at the end of each epoch as well.
 	CheckpointSteps int `json:"checkpoint_steps,omitempty"`

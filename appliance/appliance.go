@@ -95,7 +95,7 @@ func (a *Appliance) start() error {
 	}
 	server := api.New(api.Config{Version: c.Version, Home: c.Home, Listen: a.Addr(), Origins: c.Origins, Shutdown: a.Shutdown}, api.Services{
 		Recorder: ratings, Models: a.models, Datasets: data, Masking: mask, Jobs: a.jobs,
-		Estimator: estimate.New(a.st, a.models, trainer.Estimate, estimate.Config{Home: c.Home, Threads: c.Threads}),
+		Estimator: estimate.New(a.jobs, trainer.Estimate, c.Home),
 		Answerer:  answer.New(a.models, data),
 		Evaluator: evaluate.New(a.st, a.models, mask), Releases: release.New(a.st, a.models), Feedback: ratings, Store: a.st,
 	}, c.Log)

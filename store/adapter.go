@@ -67,10 +67,15 @@ func (s *Store) JobAdapters(jobID string) ([]Adapter, error) {
 }
 
 // DeleteAdapter forgets an adapter; its file stays. The error wraps
-// ErrReferenced while it is the current release of an alias.
+// ErrReferenced while it is the current release of an alias or a job that has
+// not ended begins with it or learns from it.
 func (s *Store) DeleteAdapter(name string) error {
 	return s.updateAlone(func(x tx) error {
 		if err := notServed(x, name); err != nil {
+			return err
+		}
+		err := unneededByJobs(x, "adapter", name, func(j *Job) bool { return j.From == name || j.TeacherAdapter == name })
+		if err != nil {
 			return err
 		}
 		return adapters.remove(x, name)

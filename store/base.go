@@ -47,9 +47,7 @@ func (s *Store) DeleteBaseModel(name string) error {
 		if err != nil {
 			return err
 		}
-		err = unneeded("base model", name, jobs.all(x, span{prefix: jobSpace.under()}),
-			func(j *Job) bool { return j.Base == name && !j.Status.Terminal() },
-			func(j *Job) string { return "job " + j.ID })
+		err = unneededByJobs(x, "base model", name, func(j *Job) bool { return j.Base == name || j.Teacher == name })
 		if err != nil {
 			return err
 		}

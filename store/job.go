@@ -43,10 +43,12 @@ type Job struct {
 	InitPath string `json:"init_path,omitempty"`
 	DumpPath string `json:"dump_path,omitempty"`
 	// Teacher and TeacherPath say from which larger model the job learns: a base
-	// model by name, or a file; at most one is set.
-	Teacher     string `json:"teacher,omitempty"`
-	TeacherPath string `json:"teacher_path,omitempty"`
-	Suffix      string `json:"suffix,omitempty"`
+	// model by name, or a file; at most one is set. TeacherAdapter is the adapter,
+	// by name, that Teacher has.
+	Teacher        string `json:"teacher,omitempty"`
+	TeacherAdapter string `json:"teacher_adapter,omitempty"`
+	TeacherPath    string `json:"teacher_path,omitempty"`
+	Suffix         string `json:"suffix,omitempty"`
 	// Requested and Resolved are lora/train.Hyperparameters in JSON: as asked for, and as run.
 	Requested     json.RawMessage   `json:"requested,omitempty"`
 	Resolved      json.RawMessage   `json:"resolved,omitempty"`
@@ -84,6 +86,7 @@ func (j *Job) refs(l *links) {
 	strict := l.strict || !j.Status.Terminal() // what a job that has ended used may be gone
 	follow(l, strict, baseModels, j.Base)
 	follow(l, strict, baseModels, j.Teacher)
+	follow(l, strict, adapters, j.TeacherAdapter)
 	follow(l, strict, adapters, j.From)
 	follow(l, strict, files, j.TrainingFile)
 	follow(l, strict, files, j.ValidationFile)
@@ -92,6 +95,14 @@ func (j *Job) refs(l *links) {
 	for _, id := range j.ResultFiles {
 		to(l, files, id)
 	}
+}
+
+// unneededByJobs refuses a deletion while a job that has not ended uses what is
+// to be deleted.
+func unneededByJobs(x tx, noun, name string, uses func(*Job) bool) error {
+	return unneeded(noun, name, jobs.all(x, span{prefix: jobSpace.under()}),
+		func(j *Job) bool { return !j.Status.Terminal() && uses(j) },
+		func(j *Job) string { return "job " + j.ID })
 }
 
 func (j *Job) valid() error {

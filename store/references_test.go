@@ -55,6 +55,22 @@ func TestDeletionsRefused(t *testing.T) {
 	ok(h.Deploy("c", store.Release{Model: "ft:x"}))(t)
 }
 
+// A job that has not ended needs its teacher, the teacher's adapter and the one that it begins with.
+func TestTeacherKept(t *testing.T) {
+	h := open(t)
+	h.base("m")
+	h.base("large")
+	no(t, h.PutAdapter(store.Adapter{Name: "ft:wise", Base: "large"}))
+	no(t, h.PutAdapter(store.Adapter{Name: "ft:first", Base: "m"}))
+	j := ok(h.CreateJob(store.Job{Base: "m", From: "ft:first", Teacher: "large", TeacherAdapter: "ft:wise"}))(t)
+	want(t, h.DeleteAdapter("ft:first"), store.ErrReferenced)
+	want(t, h.DeleteAdapter("ft:wise"), store.ErrReferenced)
+	want(t, h.DeleteBaseModel("large"), store.ErrReferenced)
+	ok(h.UpdateJob(j.ID, func(j *store.Job) error { j.Status = store.JobCancelled; return nil }))(t)
+	no(t, h.DeleteAdapter("ft:wise"))
+	no(t, h.DeleteBaseModel("large"))
+}
+
 // The model that answered may be deleted before its answer is kept.
 func TestAnswerOfDeletedModel(t *testing.T) {
 	h := open(t)

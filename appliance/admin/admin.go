@@ -72,16 +72,15 @@ type Dataset struct {
 }
 
 // TrainOn names what is trained on, and how: the body of POST /admin/jobs and,
-// without Suffix, Metadata, From, Init, Teacher and DumpGradients, a part of that of POST
-// /admin/estimate.
+// without Suffix, Metadata and DumpGradients, a part of that of POST /admin/estimate.
 type TrainOn struct {
 	Model string `json:"model"` // a base, or a tuned model to train on; may be empty with From
 	// From is a tuned model or a checkpoint to continue from; Init the absolute
 	// path of an adapter file on the appliance's machine. At most one is set.
 	From string `json:"from,omitempty"`
 	Init string `json:"init,omitempty"`
-	// Teacher is a larger base model to learn from, by name, or the absolute path
-	// of one on the appliance's machine.
+	// Teacher is another model to learn from, a base or a tuned one, by name, or
+	// the absolute path of a base on the appliance's machine.
 	Teacher string `json:"teacher,omitempty"`
 	// DumpGradients is the absolute path of a file that the first step writes;
 	// it holds tokens of examples, so only the control socket may ask for it.

@@ -23,15 +23,8 @@ func (s *Server) adminTune(w http.ResponseWriter, r *http.Request) error {
 	if err := readJSON(w, r, &in); err != nil {
 		return err
 	}
-	req := jobs.CreateRequest{
-		Model: in.Model, Dataset: in.Dataset, Version: in.Version, Suffix: in.Suffix,
-		Hyper: in.Hyperparameters, Metadata: in.Metadata, From: in.From, InitPath: in.Init, DumpPath: in.DumpGradients,
-	}
-	if filepath.IsAbs(in.Teacher) {
-		req.TeacherPath = in.Teacher
-	} else {
-		req.Teacher = in.Teacher
-	}
+	req := trainOn(&in)
+	req.Suffix, req.Metadata, req.DumpPath = in.Suffix, in.Metadata, in.DumpGradients
 	if in.DumpGradients != "" && callOf(r.Context()).who != local {
 		return invalid("dump_gradients", "The file would hold tokens of examples, so only the command line on the appliance's machine can ask for it: cloister tune --dump-gradients FILE.")
 	}
@@ -49,6 +42,17 @@ func (s *Server) adminTune(w http.ResponseWriter, r *http.Request) error {
 	return respond(w, http.StatusOK, job)
 }
 
+// trainOn is what a job and an estimate of it have in common.
+func trainOn(in *admin.TrainOn) jobs.CreateRequest {
+	req := jobs.CreateRequest{Model: in.Model, Dataset: in.Dataset, Version: in.Version, Hyper: in.Hyperparameters, From: in.From, InitPath: in.Init}
+	if filepath.IsAbs(in.Teacher) {
+		req.TeacherPath = in.Teacher
+	} else {
+		req.Teacher = in.Teacher
+	}
+	return req
+}
+
 // adminEstimate serves POST /admin/estimate.
 func (s *Server) adminEstimate(w http.ResponseWriter, r *http.Request) error {
 	var in admin.EstimateOn
@@ -61,9 +65,7 @@ func (s *Server) adminEstimate(w http.ResponseWriter, r *http.Request) error {
 	if in.Memory < 0 {
 		return fault.New(fault.Invalid, "", "memory", "memory is %d bytes; it must be 0, for what is free here, or more.", in.Memory)
 	}
-	out, err := s.Estimator.Estimate(r.Context(), estimate.Request{
-		Model: in.Model, Dataset: in.Dataset, Version: in.Version, Hyper: in.Hyperparameters, Memory: in.Memory,
-	})
+	out, err := s.Estimator.Estimate(r.Context(), estimate.Request{CreateRequest: trainOn(&in.TrainOn), Memory: in.Memory})
 	if err != nil {
 		return err
 	}

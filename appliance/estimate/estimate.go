@@ -5,67 +5,45 @@ import (
 	"errors"
 	"fmt"
 
-	"cloister/appliance/datasets"
-	"cloister/appliance/models"
+	"cloister/appliance/jobs"
 	"cloister/lora/train"
 	"cloister/store"
 )
 
-// Models leads a name to the base model that would be trained on;
-// *models.Registry is one.
-type Models interface {
-	Resolve(name string) (models.Resolved, error)
-	Path(p string) string
+// Jobs makes of a request what a job would be given; *jobs.Manager is one.
+type Jobs interface {
+	Prepare(req jobs.CreateRequest) (store.Job, train.Request, error)
 }
 
-var _ Models = (*models.Registry)(nil)
+var _ Jobs = (*jobs.Manager)(nil)
 
 // Calibrate prepares a job and runs a few of its steps, as train.Estimate
 // does, here or in a worker.
 type Calibrate func(ctx context.Context, req train.Request) (train.Estimation, error)
 
-// Config of a Service.
-type Config struct {
-	Home    string // the data directory, where prices.json is
-	Threads int    // of the trainer; 0: all cores
-}
-
 // Service estimates jobs.
 type Service struct {
-	st        *store.Store
-	models    Models
+	jobs      Jobs
 	calibrate Calibrate
-	config    Config
+	home      string
 }
 
-// New returns a Service.
-func New(st *store.Store, m Models, calibrate Calibrate, c Config) *Service {
-	return &Service{st: st, models: m, calibrate: calibrate, config: c}
+// New returns a Service; home is the data directory, where prices.json is.
+func New(j Jobs, calibrate Calibrate, home string) *Service {
+	return &Service{jobs: j, calibrate: calibrate, home: home}
 }
 
 // Estimate says what a job would take. It trains a few steps to measure the
-// machine, which takes some seconds. A job that would not fit into memory gets
-// a warning and no time.
+// machine, and asks the teacher if there is one, which takes some seconds. What
+// Create refuses is refused. A job that would not fit into memory gets a warning
+// and no time.
 func (s *Service) Estimate(ctx context.Context, req Request) (Estimate, error) {
-	m, err := s.models.Resolve(req.Model)
+	planned, job, err := s.jobs.Prepare(req.CreateRequest)
 	if err != nil {
 		return Estimate{}, err
 	}
-	v, err := s.st.Version(req.Dataset, req.Version)
-	if errors.Is(err, store.ErrNotFound) {
-		return Estimate{}, datasets.NotFound(req.Dataset, req.Version).Wrap(err)
-	}
-	if err != nil {
-		return Estimate{}, err
-	}
-	job := train.Request{JobID: "estimate", BasePath: s.models.Path(m.Base.Path), Threads: s.config.Threads, Hyperparameters: req.Hyper, Memory: req.Memory}
-	if job.Train, err = datasets.TrainingExamples(s.st, v.Dataset, v.Number, store.Train); err != nil {
-		return Estimate{}, err
-	}
-	if job.Valid, err = datasets.TrainingExamples(s.st, v.Dataset, v.Number, store.Valid); err != nil {
-		return Estimate{}, err
-	}
-	prices, err := LoadPrices(s.config.Home)
+	job.JobID, job.Memory = "estimate", req.Memory
+	prices, err := LoadPrices(s.home)
 	if err != nil {
 		return Estimate{}, err
 	}
@@ -75,7 +53,7 @@ func (s *Service) Estimate(ctx context.Context, req Request) (Estimate, error) {
 	} else if err != nil {
 		return Estimate{}, err
 	}
-	out := Estimate{Model: m.Base.Name, Dataset: v.Dataset, Version: v.Number, Estimation: measured, OpenAITokens: map[string]int64{}}
+	out := Estimate{Model: planned.Base, Dataset: planned.Dataset, Version: planned.Version, Estimation: measured, OpenAITokens: map[string]int64{}}
 	for _, encoding := range Encodings {
 		if out.OpenAITokens[encoding], err = CountOpenAI(encoding, job.Train); err != nil {
 			return Estimate{}, err

@@ -14,6 +14,7 @@ import (
 	"cloister/appliance/datasets"
 	"cloister/appliance/estimate"
 	"cloister/appliance/fault"
+	"cloister/appliance/jobs"
 	"cloister/appliance/models"
 	"cloister/llama/chat"
 	"cloister/lora/train"
@@ -23,7 +24,7 @@ import (
 type kit struct {
 	st   *store.Store
 	home string
-	reg  *models.Registry
+	man  *jobs.Manager
 }
 
 func newKit(t *testing.T) kit {
@@ -41,14 +42,14 @@ func newKit(t *testing.T) kit {
 	if _, err := sets.Import(t.Context(), datasets.ImportRequest{Name: "clinic", FileName: "a.csv"}, strings.NewReader(b.String())); err != nil {
 		t.Fatal(err)
 	}
-	return kit{st, home, reg}
+	return kit{st, home, jobs.New(st, nil, reg, sets, jobs.Config{Home: home, Threads: 1})}
 }
 
 // The trainer itself measures, on a tiny model.
 func TestEstimate(t *testing.T) {
 	k := newKit(t)
-	s := estimate.New(k.st, k.reg, train.Estimate, estimate.Config{Home: k.home, Threads: 1})
-	e, err := s.Estimate(t.Context(), estimate.Request{Model: "gpt-4o-mini", Dataset: "clinic", Hyper: train.Hyperparameters{Epochs: 4, BatchSize: 8}})
+	s := estimate.New(k.man, train.Estimate, k.home)
+	e, err := s.Estimate(t.Context(), estimate.Request{CreateRequest: jobs.CreateRequest{Model: "gpt-4o-mini", Dataset: "clinic", Hyper: train.Hyperparameters{Epochs: 4, BatchSize: 8}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +69,7 @@ func TestEstimate(t *testing.T) {
 	if m := e.Memory; m == nil || !m.Fits || m.Total != e.MemoryBytes || m.Weights == 0 || m.Activations == 0 || m.Examples == 0 {
 		t.Errorf("memory %+v", m)
 	}
-	small, err := s.Estimate(t.Context(), estimate.Request{Model: "tiny", Dataset: "clinic", Memory: 1 << 20})
+	small, err := s.Estimate(t.Context(), estimate.Request{CreateRequest: jobs.CreateRequest{Model: "tiny", Dataset: "clinic"}, Memory: 1 << 20})
 	if err != nil || small.Seconds != 0 || small.Memory.Fits || small.Memory.Free != 1<<20 || len(small.Warnings) == 0 {
 		t.Errorf("with 1 MiB: %+v, %v", small, err)
 	}
@@ -88,25 +89,83 @@ func TestEstimate(t *testing.T) {
 	}
 }
 
+// What a job would read is read for its estimate: the adapter that training
+// continues from and the teacher, with its adapter.
+func TestEstimateReadsWhatTheJobWould(t *testing.T) {
+	k := newKit(t)
+	base, err := k.st.BaseModel("tiny")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(k.home, "a.gguf")
+	examples, err := datasets.TrainingExamples(k.st, "clinic", 1, store.Train)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req := train.Request{BasePath: filepath.Join(k.home, base.Path), WorkDir: t.TempDir(), OutPath: path, Train: examples, Hyperparameters: train.Hyperparameters{Epochs: 1, Rank: 3}}
+	if _, err := train.Run(t.Context(), req, nil); err != nil {
+		t.Fatal(err)
+	}
+	const tuned = "ft:tiny:clinic:a"
+	if err := k.st.PutAdapter(store.Adapter{Name: tuned, Base: "tiny", Path: "a.gguf"}); err != nil {
+		t.Fatal(err)
+	}
+	s := estimate.New(k.man, train.Estimate, k.home)
+	plain, err := s.Estimate(t.Context(), estimate.Request{CreateRequest: jobs.CreateRequest{Model: "tiny", Dataset: "clinic"}})
+	if err != nil || plain.TeacherSeconds != 0 || plain.Memory.Start != 0 {
+		t.Fatalf("%+v %v", plain, err)
+	}
+	for name, tt := range map[string]struct {
+		req     jobs.CreateRequest
+		taught  bool
+		started bool
+	}{
+		"from":           {jobs.CreateRequest{From: tuned}, false, true},
+		"a tuned model":  {jobs.CreateRequest{Model: tuned}, false, true},
+		"init":           {jobs.CreateRequest{Model: "tiny", InitPath: path}, false, true},
+		"a teacher":      {jobs.CreateRequest{Model: "tiny", Teacher: "tiny"}, true, false},
+		"a tuned one":    {jobs.CreateRequest{Model: "tiny", Teacher: tuned}, true, false},
+		"a teacher file": {jobs.CreateRequest{Model: "tiny", TeacherPath: req.BasePath}, true, false},
+	} {
+		tt.req.Dataset = "clinic"
+		e, err := s.Estimate(t.Context(), estimate.Request{CreateRequest: tt.req})
+		if err != nil || (e.TeacherSeconds > 0) != tt.taught || (e.Memory.Start > 0) != tt.started || tt.started && e.Memory.Rank != 3 {
+			t.Errorf("%s: %+v %v", name, e.Memory, err)
+		}
+		if tt.taught && (e.TeacherSeconds >= e.Seconds || e.Resolved.TopK == 0) {
+			t.Errorf("%s: %g of %g s", name, e.TeacherSeconds, e.Seconds)
+		}
+	}
+	for name, req := range map[string]jobs.CreateRequest{
+		"teacher": {Model: "tiny", Teacher: "nobody"}, "from": {Model: "tiny", From: "tiny"}, "dataset": {Model: "tiny", Hyper: train.Hyperparameters{Method: "dpo"}},
+	} {
+		req.Dataset = "clinic"
+		_, err := s.Estimate(t.Context(), estimate.Request{CreateRequest: req})
+		if f, ok := errors.AsType[*fault.Error](err); !ok || f.Param != name {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func TestRefuses(t *testing.T) {
 	k := newKit(t)
 	memory := fmt.Errorf("%w: 9 GiB are needed", train.ErrMemory)
 	fail := memory
-	s := estimate.New(k.st, k.reg, func(context.Context, train.Request) (train.Estimation, error) {
+	s := estimate.New(k.man, func(context.Context, train.Request) (train.Estimation, error) {
 		return train.Estimation{Resolved: train.Hyperparameters{Epochs: 2}}, fail
-	}, estimate.Config{Home: k.home})
-	e, err := s.Estimate(t.Context(), estimate.Request{Model: "tiny", Dataset: "clinic"})
+	}, k.home)
+	e, err := s.Estimate(t.Context(), estimate.Request{CreateRequest: jobs.CreateRequest{Model: "tiny", Dataset: "clinic"}})
 	if err != nil || len(e.Warnings) != 1 || !strings.Contains(e.Warnings[0], "9 GiB") || e.Prices[0].Name == "this machine" {
 		t.Errorf("too little memory: %+v, %v", e, err)
 	}
 	fail = errors.New("broken")
-	if _, err := s.Estimate(t.Context(), estimate.Request{Model: "tiny", Dataset: "clinic"}); !errors.Is(err, fail) {
+	if _, err := s.Estimate(t.Context(), estimate.Request{CreateRequest: jobs.CreateRequest{Model: "tiny", Dataset: "clinic"}}); !errors.Is(err, fail) {
 		t.Errorf("%v", err)
 	}
-	if _, err := s.Estimate(t.Context(), estimate.Request{Model: "nobody", Dataset: "clinic"}); !errors.Is(err, models.ErrUnknownModel) {
+	if _, err := s.Estimate(t.Context(), estimate.Request{CreateRequest: jobs.CreateRequest{Model: "nobody", Dataset: "clinic"}}); !errors.Is(err, models.ErrUnknownModel) {
 		t.Errorf("%v", err)
 	}
-	if _, err := s.Estimate(t.Context(), estimate.Request{Model: "tiny", Dataset: "clinic", Version: 3}); !errors.Is(err, store.ErrNotFound) {
+	if _, err := s.Estimate(t.Context(), estimate.Request{CreateRequest: jobs.CreateRequest{Model: "tiny", Dataset: "clinic", Version: 3}}); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("%v", err)
 	}
 }

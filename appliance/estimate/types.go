@@ -7,15 +7,15 @@
 // vocabularies are compiled in.
 package estimate
 
-import "cloister/lora/train"
+import (
+	"cloister/appliance/jobs"
+	"cloister/lora/train"
+)
 
-// Request names what would be trained, and how.
+// Request names what would be trained, and how; it has a Dataset.
 type Request struct {
-	Model   string
-	Dataset string
-	Version int // 0: the newest
-	Hyper   train.Hyperparameters
-	Memory  int64 // bytes that the job may take; 0: those that are free here
+	jobs.CreateRequest
+	Memory int64 // bytes that the job may take; 0: those that are free here
 }
 
 // Estimate is what a job would take.

@@ -28,21 +28,10 @@ const maxMultiplierTypo = 1e-3
 // when it names files, "queued" when it names a dataset. What is wrong with
 // the request is a *fault.Error with Param.
 func (m *Manager) Create(_ context.Context, req CreateRequest) (store.Job, error) {
-	if err := check(req); err != nil {
-		return store.Job{}, err
-	}
-	origin, err := m.origin(req)
+	job, err := m.describe(req)
 	if err != nil {
 		return store.Job{}, err
 	}
-	job := store.Job{
-		Model: origin.model, Base: origin.base, From: origin.adapter, InitPath: req.InitPath, DumpPath: req.DumpPath,
-		Suffix: req.Suffix, Metadata: req.Metadata, TrainingFile: req.TrainingFile, ValidationFile: req.ValidationFile,
-	}
-	if job.Teacher, err = m.teacher(req, origin.base); err != nil {
-		return store.Job{}, err
-	}
-	job.TeacherPath = req.TeacherPath
 	notes := req.Notes
 	if r := req.Hyper.LearningRateMultiplier; r > 0 && r <= maxMultiplierTypo && !m.config.LiteralMultiplier {
 		notes = append(notes, fmt.Sprintf("learning_rate_multiplier is %g, which looks like a learning rate: it scales the automatic rate, and so small a factor would train nothing. The automatic rate is used instead; set learning_rate to give a rate itself, or start the appliance with --literal-lr-multiplier.", r))
@@ -82,6 +71,43 @@ func (m *Manager) Create(_ context.Context, req CreateRequest) (store.Job, error
 		m.poke(validator)
 	}
 	return job, nil
+}
+
+// describe checks a request and makes the job that it asks for, without its data
+// and its hyper-parameters.
+func (m *Manager) describe(req CreateRequest) (store.Job, error) {
+	if err := check(req); err != nil {
+		return store.Job{}, err
+	}
+	origin, err := m.origin(req)
+	if err != nil {
+		return store.Job{}, err
+	}
+	job := store.Job{
+		Model: origin.model, Base: origin.base, From: origin.adapter, InitPath: req.InitPath, DumpPath: req.DumpPath,
+		Suffix: req.Suffix, Metadata: req.Metadata, TrainingFile: req.TrainingFile, ValidationFile: req.ValidationFile,
+	}
+	return job, m.teacher(&job, req)
+}
+
+// Prepare is the job that Create would make of a request for a dataset, and what
+// its trainer would get, without work folders. Nothing is stored.
+func (m *Manager) Prepare(req CreateRequest) (store.Job, train.Request, error) {
+	job, err := m.describe(req)
+	if err != nil {
+		return job, train.Request{}, err
+	}
+	if err := m.fromDataset(&job, req); err != nil {
+		return job, train.Request{}, err
+	}
+	if job.Requested, err = json.Marshal(req.Hyper); err != nil {
+		return job, train.Request{}, err
+	}
+	in, failed, err := m.inputs(job)
+	if failed != nil {
+		err = fault.New(fault.Invalid, failed.Code, failed.Param, "%s", failed.Message)
+	}
+	return job, in, err
 }
 
 // fromDataset finds the version that the job trains on.

@@ -189,9 +189,9 @@ const (
 	nearFull = 2 << 30
 )
 
-// request gathers all that the trainer needs. failed says why the job cannot
-// run; err is a failure of the appliance.
-func (m *Manager) request(job store.Job) (req train.Request, failed *store.JobError, err error) {
+// inputs gathers what a job reads. failed says why it cannot run; err is a
+// failure of the appliance.
+func (m *Manager) inputs(job store.Job) (req train.Request, failed *store.JobError, err error) {
 	base, err := m.st.BaseModel(job.Base)
 	if errors.Is(err, store.ErrNotFound) {
 		return req, &store.JobError{Code: "model_not_found", Param: "model", Message: fmt.Sprintf("The base model %q has been removed.", job.Base)}, nil
@@ -199,11 +199,7 @@ func (m *Manager) request(job store.Job) (req train.Request, failed *store.JobEr
 	if err != nil {
 		return req, nil, err
 	}
-	req = train.Request{
-		JobID: job.ID, BasePath: m.models.Path(base.Path), Threads: m.config.Threads,
-		WorkDir: m.workDir(job.ID), InitPath: job.InitPath, DumpPath: job.DumpPath,
-		OutPath: filepath.Join(m.config.Home, adapterPath(job.ID, 0)),
-	}
+	req = train.Request{JobID: job.ID, BasePath: m.models.Path(base.Path), Threads: m.config.Threads, InitPath: job.InitPath, DumpPath: job.DumpPath}
 	if job.From != "" {
 		from, err := m.st.Adapter(job.From)
 		if errors.Is(err, store.ErrNotFound) {
@@ -214,7 +210,7 @@ func (m *Manager) request(job store.Job) (req train.Request, failed *store.JobEr
 		}
 		req.InitPath = m.models.Path(from.Path)
 	}
-	if req.TeacherPath, failed, err = m.teacherPath(job); failed != nil || err != nil {
+	if failed, err = m.teacherFiles(job, &req); failed != nil || err != nil {
 		return req, failed, err
 	}
 	if err := json.Unmarshal(job.Requested, &req.Hyperparameters); err != nil {
@@ -223,9 +219,16 @@ func (m *Manager) request(job store.Job) (req train.Request, failed *store.JobEr
 	if req.Train, err = datasets.TrainingExamples(m.st, job.Dataset, job.Version, store.Train); err != nil {
 		return req, nil, err
 	}
-	if req.Valid, err = datasets.TrainingExamples(m.st, job.Dataset, job.Version, store.Valid); err != nil {
-		return req, nil, err
+	req.Valid, err = datasets.TrainingExamples(m.st, job.Dataset, job.Version, store.Valid)
+	return req, nil, err
+}
+
+// request is inputs with the folders that the job writes to, and room in them.
+func (m *Manager) request(job store.Job) (req train.Request, failed *store.JobError, err error) {
+	if req, failed, err = m.inputs(job); failed != nil || err != nil {
+		return req, failed, err
 	}
+	req.WorkDir, req.OutPath = m.workDir(job.ID), filepath.Join(m.config.Home, adapterPath(job.ID, 0))
 	for _, dir := range []string{req.WorkDir, filepath.Dir(req.OutPath)} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return req, nil, err

@@ -25,8 +25,9 @@ type CreateRequest struct {
 	// an adapter file on this machine. At most one is set.
 	From     string
 	InitPath string
-	// Teacher is a larger base model, by name, whose likeliest tokens are learnt
-	// too; TeacherPath one in a file of this machine. At most one is set.
+	// Teacher is another model, a base or a tuned one, by name, whose likeliest
+	// tokens are learnt too; TeacherPath one in a file of this machine. At most
+	// one is set.
 	Teacher     string
 	TeacherPath string
 	// DumpPath is a file of this machine for the gradients of the first step.

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -25,6 +28,7 @@ you can edit; here it costs nothing.
 
 Memory is planned by part before anything is trained. Where the job does not fit,
 it says what would: shorter rows, a smaller rank, a smaller copy of the model.
+A teacher (--teacher) and the model that training goes on with (--from) count too.
 --memory plans for another machine. --plan needs neither data nor an imported
 model: the first megabytes of a GGUF file, its header, are enough.
 
@@ -32,13 +36,15 @@ Examples:
   cloister estimate --model smollm2-135m-instruct --data clinic
   cloister estimate --model smollm2-135m-instruct --data clinic --epochs 20 --json
   cloister estimate --plan Llama-3-70B.Q4_K.gguf --max-length 4096 --memory 80GB`,
-		Flags: append([]cli.Flag{
-			&cli.StringFlag{Name: "model", Usage: "base `MODEL`"},
+		Flags: append(append([]cli.Flag{
+			&cli.StringFlag{Name: "model", Usage: "base `MODEL`, or a tuned one to go on with"},
+			&cli.StringFlag{Name: "from", Usage: "go on with the adapter of a tuned `MODEL` or checkpoint", DefaultText: "a new adapter"},
+			&cli.StringFlag{Name: "init", Usage: "go on with an `ADAPTER`: a GGUF file, or a model as with --from", DefaultText: "a new adapter"},
 			&cli.StringFlag{Name: "data", Usage: "`DATASET`, NAME or NAME@VERSION, or a file of examples"},
 			&cli.StringFlag{Name: "plan", Usage: "plan the memory for training on `FILE.gguf`, or on the beginning of one, without data"},
 			&cli.StringFlag{Name: "memory", Usage: "plan for a machine with `SIZE` to spare, such as 24GB", DefaultText: "what is free here"},
 			&cli.IntFlag{Name: "threads", Usage: "with --plan: compute on `N` threads", DefaultText: "one for each core"},
-		}, hyperFlags()...),
+		}, teacherFlags()...), hyperFlags()...),
 		Action: estimateJob,
 	}
 }
@@ -55,6 +61,9 @@ func estimateJob(c *cli.Context) error {
 		return misused(c, "--threads is for --plan")
 	}
 	train, data, err := trainOn(c)
+	if err == nil {
+		err = errors.Join(startFrom(c, &train), learnFrom(c, &train))
+	}
 	if err != nil {
 		return err
 	}
@@ -93,6 +102,9 @@ func printEstimate(c *cli.Context, s *session, e admin.Estimate) error {
 	if e.Seconds > 0 {
 		pairs = append(pairs, "time", fmt.Sprintf("%s at most, at %.0f tokens/s", span(e.Seconds), e.TokensPerSecond))
 	}
+	if e.TeacherSeconds > 0 {
+		pairs = append(pairs, "", fmt.Sprintf("%s of it to ask the teacher, before the first step", span(e.TeacherSeconds)))
+	}
 	if e.MemoryBytes > 0 {
 		pairs = append(pairs, "memory", byteSize(e.MemoryBytes))
 	}
@@ -124,7 +136,22 @@ func printEstimate(c *cli.Context, s *session, e admin.Estimate) error {
 	for _, warning := range e.Warnings {
 		fmt.Fprintf(w, "warning: %s\n", warning)
 	}
-	return next(c, s.cloister("tune --model %s --data %s@%d", quote(e.Model), quote(e.Dataset), e.Version))
+	return next(c, s.cloister("tune%s --data %s@%d", origin(c, e.Model), quote(e.Dataset), e.Version))
+}
+
+// origin is the flags that say what is trained, and from what.
+func origin(c *cli.Context, base string) string {
+	var out strings.Builder
+	for _, flag := range []string{"model", "from", "init", "teacher", "method"} {
+		value := c.String(flag)
+		if flag == "model" && (value != "" || c.String("from")+c.String("init") == "") {
+			value = cmp.Or(value, base)
+		}
+		if value != "" {
+			fmt.Fprintf(&out, " --%s %s", flag, quote(value))
+		}
+	}
+	return out.String()
 }
 
 // price is a cost for people.

@@ -59,10 +59,10 @@ func methodFlags() []cli.Flag {
 	}
 }
 
-// teacherFlags say from which larger model tune learns.
+// teacherFlags say from which other model tune learns.
 func teacherFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "teacher", Usage: "learn from a larger base `MODEL` with the same tokens too: its name or a GGUF file", DefaultText: "none"},
+		&cli.StringFlag{Name: "teacher", Usage: "learn from a larger or a tuned `MODEL` with the same tokens too: its name, or the GGUF file of a base", DefaultText: "none"},
 		&cli.Float64Flag{Name: "distill-temperature", Usage: "soften what the teacher finds likely by `X`", DefaultText: "1"},
 		&cli.Float64Flag{Name: "distill-alpha", Usage: "share `X` of the answers themselves in what is learnt, the rest is the teacher's; -1 for none", DefaultText: "0.5"},
 		&cli.IntFlag{Name: "top-k", Usage: "look at the `N` likeliest tokens of the teacher", DefaultText: "32"},

@@ -36,7 +36,7 @@ kto takes the same, or single answers that are right or wrong:
   {"messages": [{"role": "user", …}, {"role": "assistant", …}], "label": true}
 
 With --teacher a larger model of the same family (the same tokens) is learnt from
-as well: what it finds likely at each place of the answers. To learn answers that
+as well, also a tuned one: what it finds likely at each place of the answers. To learn answers that
 it writes itself, see 'cloister dataset answer'.
 
 With a tuned model or one of its checkpoints, as --model or --from, training

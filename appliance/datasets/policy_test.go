@@ -9,6 +9,7 @@ import (
 	"cloister/appliance/datasets"
 	"cloister/appliance/fault"
 	"cloister/appliance/masking"
+	"cloister/store"
 	"cloister/store/pii"
 )
 
@@ -57,6 +58,15 @@ func TestImportPolicy(t *testing.T) {
 	}
 	if _, err := k.sets.Reveal("clinic", with.Number); err != nil {
 		t.Error(err)
+	}
+	// Versions of older Cloisters say that they do not know.
+	ex := store.NewExample{Row: 1, Group: "g", Messages: []store.NewMessage{{Role: "user"}, {Role: "assistant"}}}
+	old, err := k.st.CreateVersion(t.Context(), store.NewVersion{Dataset: "old", Report: []byte(`{"mask": {"entities": {}, "rows": 0}}`), Examples: []store.NewExample{ex}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := k.sets.Used("old", old.Number); err == nil || !strings.Contains(err.Error(), "older Cloister") {
+		t.Errorf("%v", err)
 	}
 	for src, says := range map[string]string{
 		`{"version": 1, "entities": {"PHONE": "blur"}}`:                                              "entities.PHONE: is no mode",

@@ -338,3 +338,51 @@ func TestModesRefused(t *testing.T) {
 		t.Error("lists of modes and entities")
 	}
 }
+
+// Masking with text that is looked at again takes time in proportion to the text.
+func TestModesLinear(t *testing.T) {
+	line := "환자 육갑수는 010-1234-%04d로, 서울 강남구 테헤란로 %d, a%d@clinic.co.kr, 2024-03-%02d에 HX-%06d.\n"
+	steps := func(lines int) int64 {
+		var b strings.Builder
+		for i := range lines {
+			fmt.Fprintf(&b, line, i%10000, 1+i%900, i, 1+i%28, i)
+		}
+		m := keyed(t, pii.Options{Rules: testRules, Modes: map[string]pii.Mode{
+			pii.Person: pii.ModeSurrogate, pii.Phone: pii.ModeSurrogate, pii.Email: pii.ModeSurrogate, pii.Address: pii.ModePartial, pii.Date: pii.ModeShift, pii.MedicalRecord: pii.ModeDelete,
+		}})
+		masked, _, err := m.Mask(b.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if back, err := m.Unmask(masked.String()); err != nil || strings.Count(back, "육갑수") != lines {
+			t.Fatalf("%d of %d names came back, %v", strings.Count(back, "육갑수"), lines, err)
+		}
+		return m.Steps()
+	}
+	if small, large := steps(200), steps(2000); large > 11*small {
+		t.Errorf("%d steps for 200 lines, %d for ten times as many", small, large)
+	}
+}
+
+// BenchmarkModes compares masking with other modes to masking with tokens.
+func BenchmarkModes(b *testing.B) {
+	texts := corpus(b)
+	n := 0
+	for _, t := range texts {
+		n += len(t)
+	}
+	for _, mode := range []pii.Mode{pii.ModeToken, pii.ModeLabel, pii.ModeHMAC, pii.ModePartial, pii.ModeSurrogate} {
+		b.Run(string(mode), func(b *testing.B) {
+			m := keyed(b, pii.Options{Modes: all(mode)})
+			start := cpuSeconds()
+			for b.Loop() {
+				for _, t := range texts {
+					if _, _, err := m.Mask(t); err != nil {
+						b.Fatal(err)
+					}
+				}
+			}
+			b.ReportMetric(float64(n)*float64(b.N)/1e6/(cpuSeconds()-start), "MB/cpu-s")
+		})
+	}
+}

@@ -1,8 +1,12 @@
 package vault_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -149,6 +153,56 @@ func TestSurrogatesConcurrent(t *testing.T) {
 		t.Errorf("%d surrogates for 700 values", len(by))
 	}
 	checkTokens(t, v)
+}
+
+// TestRestartProperty masks the shared texts, cut and joined by chance, with
+// surrogates and tokens, each with a vault that has just been opened: the bytes
+// come back in another start, and the masked text is the same in a third.
+func TestRestartProperty(t *testing.T) {
+	raw, err := os.ReadFile(filepath.Join("..", "pii", "testdata", "synth_dev.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var texts []string
+	for line := range strings.Lines(string(raw)) {
+		var row struct{ Text string }
+		if err := json.Unmarshal([]byte(line), &row); err != nil {
+			t.Fatal(err)
+		}
+		texts = append(texts, row.Text)
+	}
+	modes := map[string]pii.Mode{}
+	for _, e := range pii.Entities() {
+		if pii.ModeSurrogate.Fits(e) == nil {
+			modes[e] = pii.ModeSurrogate
+		}
+	}
+	kv, rng := newMemoryKV(), rand.New(rand.NewPCG(5, 6))
+	open := func() (*vault.Tokens, *pii.Masker) {
+		v := vault.NewTokens(kv, tokensKey)
+		m, err := pii.New(v, pii.Options{Modes: modes})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v, m
+	}
+	for range 150 {
+		a, b := []rune(texts[rng.IntN(len(texts))]), texts[rng.IntN(len(texts))]
+		text := string(a[rng.IntN(len(a)):]) + []string{"", "\n", " ", "은 "}[rng.IntN(4)] + b
+		v, m := open()
+		masked, _, err := m.Mask(text)
+		if err := errors.Join(err, v.Settle()); err != nil {
+			t.Fatal(err)
+		}
+		v, m = open()
+		if back, err := pii.Unmask(v, masked.String()); err != nil || back != text {
+			t.Fatalf("%q comes back as %q, want %q (%v)", masked, back, text, err)
+		}
+		if again, _, err := m.Mask(text); err != nil || again != masked {
+			t.Fatalf("%q, after a start %q (%v)", masked, again, err)
+		}
+	}
+	checkTokens(t, vault.NewTokens(kv, tokensKey))
 }
 
 // What is masked with surrogates and tokens comes back byte for byte after a

@@ -155,6 +155,17 @@ func (f *File) Close() error {
 	return unix.Munmap(mem)
 }
 
+// Release gives the memory that holds a tensor's data back to the system, for
+// whoever reads a large file once from its beginning to its end. The data stays
+// readable, from the disk or its cache.
+func (f *File) Release(t *Tensor) {
+	page := uint64(os.Getpagesize())
+	from, to := (t.Offset+page-1)/page*page, (t.Offset+t.Bytes())/page*page
+	if f.mapped != nil && from < to {
+		_ = unix.Madvise(f.mapped[from:to], unix.MADV_DONTNEED) // advice; nothing is lost without it
+	}
+}
+
 // Tensor returns the tensor of that name.
 func (f *File) Tensor(name string) (*Tensor, bool) {
 	i, ok := f.tensors[name]

@@ -303,3 +303,25 @@ func TestSmolLM2(t *testing.T) {
 		t.Errorf("merged: %s; the base alone: %s", d, none)
 	}
 }
+
+// Report.Kept says how much of the adapter is left: all in F32, nearly all in
+// Q8_0, and next to nothing where a small change is rounded to the base's own
+// grid of 4 bits, which a large one is not.
+func TestKept(t *testing.T) {
+	base := tiny(t, func(c *tinygguf.Config) { c.Type = gguf.Q4_0 }).path
+	for _, tt := range []struct {
+		size     float64
+		typ      string
+		from, to float64
+	}{{0.002, "f32", 0.999, 1.001}, {0.02, "q8_0", 0.95, 1.05}, {0.002, "", -0.05, 0.1}, {0.002, "q4_0", -0.05, 0.1}, {1, "", 0.9, 1.1}} {
+		k := open(t, base, tt.size)
+		if _, _, r := k.merge(t, merge.Options{Type: tt.typ}); !(r.Kept >= tt.from && r.Kept <= tt.to) {
+			t.Errorf("B of the size %g into %q: %.3f is kept, want %g to %g", tt.size, tt.typ, r.Kept, tt.from, tt.to)
+		}
+	}
+	k := open(t, base, 1)
+	k.adapter = nil
+	if _, _, r := k.merge(t, merge.Options{Type: "q8_0"}); r.Kept != 0 {
+		t.Errorf("without an adapter %g is kept", r.Kept)
+	}
+}

@@ -23,9 +23,9 @@ type taught struct {
 // teaching says who teaches, and how.
 type teaching struct {
 	path    string
-	adapter *Adapter // nil: none
+	adapter *Adapter     // nil: none
 	cfg     model.Config // Precision is set once it is known
-	vocab   int // tokens of the student
+	vocab   int          // tokens of the student
 	// fingerprint tells the teacher's file from others.
 	fingerprint string
 }

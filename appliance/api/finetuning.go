@@ -107,10 +107,14 @@ func chooseHyper(in *openai.JobRequest) (*openai.Hyperparameters, string, error)
 			if m.DPO != nil && m.DPO.Hyperparameters != nil {
 				return m.DPO.Hyperparameters, "method.dpo.hyperparameters.", nil
 			}
+		case "kto":
+			if m.KTO != nil && m.KTO.Hyperparameters != nil {
+				return m.KTO.Hyperparameters, "method.kto.hyperparameters.", nil
+			}
 		case "reinforcement":
-			return nil, "", unsupported("method.type", "The method '%s' is not supported; use 'supervised' or 'dpo'.", m.Type)
+			return nil, "", unsupported("method.type", "The method '%s' is not supported; use 'supervised', 'dpo' or 'kto'.", m.Type)
 		default:
-			return nil, "", invalid("method.type", "Invalid value for 'method.type': supported values are 'supervised' and 'dpo'.")
+			return nil, "", invalid("method.type", "Invalid value for 'method.type': supported values are 'supervised', 'dpo' and 'kto'.")
 		}
 		if m.Type == "supervised" && m.Supervised != nil && m.Supervised.Hyperparameters != nil {
 			return m.Supervised.Hyperparameters, "method.supervised.hyperparameters.", nil
@@ -134,6 +138,8 @@ func parseHyper(h *openai.Hyperparameters, path string) (train.Hyperparameters, 
 		{"rank", h.Rank.Set, float64(h.Rank.Value)},
 		{"alpha", h.Alpha.Set, h.Alpha.Value},
 		{"beta", h.Beta.Set, h.Beta.Value},
+		{"desirable_weight", h.DesirableWeight.Set, h.DesirableWeight.Value},
+		{"undesirable_weight", h.UndesirableWeight.Set, h.UndesirableWeight.Value},
 	} {
 		if f.set && f.value <= 0 {
 			return train.Hyperparameters{}, invalid(path+f.name, "Invalid '%s': expected \"auto\" or a number above 0, but got %v instead.", path+f.name, f.value)
@@ -142,6 +148,7 @@ func parseHyper(h *openai.Hyperparameters, path string) (train.Hyperparameters, 
 	return train.Hyperparameters{
 		Epochs: h.NEpochs.Value, BatchSize: h.BatchSize.Value, LearningRateMultiplier: h.LearningRateMultiplier.Value,
 		LearningRate: h.LearningRate.Value, Rank: h.Rank.Value, Alpha: h.Alpha.Value, Beta: h.Beta.Value,
+		DesirableWeight: h.DesirableWeight.Value, UndesirableWeight: h.UndesirableWeight.Value,
 	}, nil
 }
 

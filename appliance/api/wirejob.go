@@ -79,7 +79,14 @@ func wireHyper(j store.Job) (openai.Hyperparameters, openai.Method, error) {
 	}
 	if asked.Method == "dpo" || asked.Method == "kto" { // OpenAI has one name for learning preferences
 		hyper.Beta = auto(chosen.Beta, asked.Beta)
-		return hyper, openai.Method{Type: "dpo", DPO: &openai.DPO{Hyperparameters: &hyper}}, nil
+		method := openai.Method{Type: "dpo", DPO: &openai.DPO{Hyperparameters: &hyper}}
+		if asked.Method == "kto" {
+			own := hyper
+			own.DesirableWeight = auto(chosen.DesirableWeight, asked.DesirableWeight)
+			own.UndesirableWeight = auto(chosen.UndesirableWeight, asked.UndesirableWeight)
+			method.KTO = &openai.KTO{Hyperparameters: &own}
+		}
+		return hyper, method, nil
 	}
 	return hyper, openai.Method{Type: "supervised", Supervised: &openai.Supervised{Hyperparameters: &hyper}}, nil
 }

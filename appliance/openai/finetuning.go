@@ -31,7 +31,7 @@ func (a *Auto[T]) UnmarshalJSON(data []byte) error {
 }
 
 // Hyperparameters are those that OpenAI has for supervised fine-tuning and for
-// DPO, and three that it has not, for clients that send them as extra fields.
+// DPO, and others that it has not, for clients that send them as extra fields.
 type Hyperparameters struct {
 	BatchSize              Auto[int]     `json:"batch_size"`
 	LearningRateMultiplier Auto[float64] `json:"learning_rate_multiplier"`
@@ -40,7 +40,10 @@ type Hyperparameters struct {
 	LearningRate Auto[float64] `json:"learning_rate,omitzero"` // the rate itself; the multiplier is then ignored
 	Rank         Auto[int]     `json:"rank,omitzero"`          // of the LoRA adapter
 	Alpha        Auto[float64] `json:"alpha,omitzero"`         // the adapter's scale is alpha/rank
-	Beta         Auto[float64] `json:"beta,omitzero"`          // of the method "dpo"
+	Beta         Auto[float64] `json:"beta,omitzero"`          // of the methods "dpo" and "kto"
+
+	DesirableWeight   Auto[float64] `json:"desirable_weight,omitzero"` // of the method "kto"
+	UndesirableWeight Auto[float64] `json:"undesirable_weight,omitzero"`
 }
 
 // UnmarshalJSON decodes the object. Its error is a *FieldError whose path
@@ -61,6 +64,8 @@ func (h *Hyperparameters) UnmarshalJSON(data []byte) error {
 		{"rank", &h.Rank},
 		{"alpha", &h.Alpha},
 		{"beta", &h.Beta},
+		{"desirable_weight", &h.DesirableWeight},
+		{"undesirable_weight", &h.UndesirableWeight},
 	} {
 		value, ok := raw[f.name]
 		if !ok {
@@ -75,11 +80,15 @@ func (h *Hyperparameters) UnmarshalJSON(data []byte) error {
 }
 
 // Method names the way of fine-tuning and its hyper-parameters. In a request
-// several blocks may be present; Type says which one counts.
+// several blocks may be present; Type says which one counts. A request may name
+// the method "kto", which OpenAI has not. Its job is shown with the type "dpo",
+// because clients know no other type for learning preferences, and has the block
+// "kto" besides "dpo".
 type Method struct {
-	Type       string      `json:"type"` // "supervised", "dpo" or "reinforcement"
+	Type       string      `json:"type"` // "supervised", "dpo" or "reinforcement"; in a request also "kto"
 	Supervised *Supervised `json:"supervised,omitempty"`
 	DPO        *DPO        `json:"dpo,omitempty"`
+	KTO        *KTO        `json:"kto,omitempty"`
 }
 
 // Supervised is the block of the method "supervised".
@@ -96,6 +105,11 @@ func (s *Supervised) UnmarshalJSON(data []byte) error {
 
 // DPO is the block of the method "dpo".
 type DPO struct {
+	Hyperparameters *Hyperparameters `json:"hyperparameters,omitempty"`
+}
+
+// KTO is the block of the method "kto".
+type KTO struct {
 	Hyperparameters *Hyperparameters `json:"hyperparameters,omitempty"`
 }
 
@@ -120,6 +134,7 @@ func (m *Method) UnmarshalJSON(data []byte) error {
 		Type       json.RawMessage `json:"type"`
 		Supervised json.RawMessage `json:"supervised"`
 		DPO        json.RawMessage `json:"dpo"`
+		KTO        json.RawMessage `json:"kto"`
 	}
 	if err := json.Unmarshal(data, &raw); err != nil {
 		return under(err, "method")
@@ -140,6 +155,13 @@ func (m *Method) UnmarshalJSON(data []byte) error {
 			return under(err, "method.dpo")
 		}
 		m.DPO = &DPO{h}
+	}
+	if len(raw.KTO) > 0 && !isNull(raw.KTO) {
+		h, err := block(raw.KTO)
+		if err != nil {
+			return under(err, "method.kto")
+		}
+		m.KTO = &KTO{h}
 	}
 	return nil
 }

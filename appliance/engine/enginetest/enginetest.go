@@ -36,6 +36,13 @@ func Run(t *testing.T, adapter string, open func(t *testing.T) engine.Engine) {
 // Ask is a conversation of one question.
 func Ask(q string) []chat.Message { return []chat.Message{{Role: "user", Content: q}} }
 
+// AnswerLimit is how long the first answer after a worker's death may take on
+// this machine as busy as it is, where the worker's first start with its first
+// answer took so long: the 3 s that are promised, or, where others compute as
+// well and the first start shows it, three such starts. With nothing else
+// running both take about 0.4 s.
+func AnswerLimit(firstStart time.Duration) time.Duration { return max(3*time.Second, 3*firstStart) }
+
 func testInfo(t *testing.T, e engine.Engine) {
 	got, err := e.Info(t.Context())
 	if err != nil {

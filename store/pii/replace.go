@@ -117,6 +117,17 @@ func (r *rewriting) original(start, end int) (from, to int) {
 	return from, to
 }
 
+// cuts says whether masked[start:end] touches an edit and is not just what that
+// wrote: then [Unmask] would take it for something else.
+func (r *rewriting) cuts(start, end int) bool {
+	i := sort.Search(len(r.edits), func(i int) bool { return r.stops[i] > start })
+	if i == len(r.edits) {
+		return false
+	}
+	at := r.stops[i] - len(r.edits[i].out)
+	return at < end && (at != start || at+len(r.edits[i].f.Token) != end)
+}
+
 // writer replaces the findings of one record.
 type writer struct {
 	m      *Masker
@@ -129,12 +140,14 @@ func (w *writer) rewrite(r *rewriting, found []Finding) (changed bool, err error
 	var fresh []edit
 	for _, f := range found {
 		seen, mode := r.masked[f.Start:f.End], w.m.modeOf(&f)
-		stays, err := w.stays(f.Entity, seen, mode)
-		if err != nil {
-			return false, err
-		}
-		if stays {
-			continue
+		if mode != ModeSurrogate || !r.cuts(f.Start, f.End) {
+			stays, err := w.stays(f.Entity, seen, mode)
+			if err != nil {
+				return false, err
+			}
+			if stays {
+				continue
+			}
 		}
 		if f.Start, f.End = r.original(f.Start, f.End); len(fresh) > 0 && f.Start < fresh[len(fresh)-1].end {
 			continue // both touch one edit; the next look will tell

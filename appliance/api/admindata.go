@@ -195,7 +195,7 @@ func (s *Server) adminRemoveDataset(w http.ResponseWriter, r *http.Request) erro
 	if err != nil {
 		return err
 	}
-	if err := s.Store.DeleteDataset(d.Name); err != nil {
+	if err := s.Datasets.Remove(d.Name); err != nil {
 		return err
 	}
 	s.audit(r, "dataset.remove", d.Name, "")

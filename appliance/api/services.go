@@ -41,6 +41,7 @@ type Datasets interface {
 	ApplyCorrections(ctx context.Context, name string) (store.Version, int, error)
 	Reveal(dataset string, number int) ([]datasets.Proposal, error)
 	Used(dataset string, number int) (masking.Used, error)
+	Remove(name string) error
 }
 
 // Masking masks with the project's policy and vault, and undoes it: *masking.Service.
@@ -109,7 +110,6 @@ type Store interface {
 	Version(dataset string, number int) (store.Version, error)
 	Versions(dataset string) ([]store.Version, error)
 	Examples(dataset string, number int, split store.Split) iter.Seq2[store.Example, error]
-	DeleteDataset(name string) error
 
 	Job(id string) (store.Job, error)
 	Jobs(metadata map[string]string, p store.Page) ([]store.Job, bool, error)

@@ -241,6 +241,59 @@ func (s *Service) Reveal(dataset string, number int) ([]Proposal, error) {
 	return rep.Mask.Proposals, nil
 }
 
+// Remove deletes a dataset with all its versions, and what they were masked with
+// where no other dataset was: policies and allow lists hold names. The error
+// wraps store.ErrReferenced while a job or an evaluation names the dataset.
+func (s *Service) Remove(name string) error {
+	s.making.Lock()
+	defer s.making.Unlock()
+	unused, err := s.usedBy(name)
+	if err != nil {
+		return err
+	}
+	if err := s.st.DeleteDataset(name); err != nil {
+		return err
+	}
+	all, err := s.st.Datasets()
+	if err != nil {
+		return err
+	}
+	for _, d := range all {
+		used, err := s.usedBy(d.Name)
+		if err != nil {
+			return err
+		}
+		for hash := range used {
+			delete(unused, hash)
+		}
+	}
+	for hash := range unused {
+		if err := s.mask.Forget(hash); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// usedBy returns the hashes of what the versions of a dataset were masked with.
+func (s *Service) usedBy(name string) (map[string]bool, error) {
+	versions, err := s.st.Versions(name)
+	if err != nil {
+		return nil, err
+	}
+	hashes := map[string]bool{}
+	for _, v := range versions {
+		rep, err := report(v)
+		if err != nil {
+			return nil, err
+		}
+		if rep.Mask.Used != nil {
+			hashes[rep.Mask.Used.Hash] = true
+		}
+	}
+	return hashes, nil
+}
+
 // Used returns what a version was masked with: names and numbers in the clear.
 func (s *Service) Used(dataset string, number int) (masking.Used, error) {
 	rep, err := s.Report(dataset, number)

@@ -59,6 +59,29 @@ func TestImportPolicy(t *testing.T) {
 	if _, err := k.sets.Reveal("clinic", with.Number); err != nil {
 		t.Error(err)
 	}
+	// With the last dataset that was made with it goes what it was masked with.
+	req.Name, req.Append = "other", false
+	other := k.load(t, req, clinic(3))
+	rep, err = k.sets.Report("other", other.Number)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shared := rep.Mask.Used.Hash
+	alone, err := k.sets.Report("clinic", plain.Number)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, name := range []string{"clinic", "other"} {
+		if err := k.sets.Remove(name); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := k.mask.Used(shared); (err == nil) != (i == 0) {
+			t.Errorf("what both were masked with, without %s: %v", name, err)
+		}
+		if _, err := k.mask.Used(alone.Mask.Used.Hash); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("what only clinic was masked with is still there: %v", err)
+		}
+	}
 	// Versions of older Cloisters say that they do not know.
 	ex := store.NewExample{Row: 1, Group: "g", Messages: []store.NewMessage{{Role: "user"}, {Role: "assistant"}}}
 	old, err := k.st.CreateVersion(t.Context(), store.NewVersion{Dataset: "old", Report: []byte(`{"mask": {"entities": {}, "rows": 0}}`), Examples: []store.NewExample{ex}})

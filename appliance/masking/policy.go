@@ -105,6 +105,9 @@ func (s *Service) Used(hash string) (Used, error) {
 	return used, err
 }
 
+// Forget deletes what stands behind a hash.
+func (s *Service) Forget(hash string) error { return s.st.DeleteSetting(usedKey + hash) }
+
 // Unmask returns texts with the values of their tokens and surrogates, and how
 // many were put back.
 func (s *Service) Unmask(masked []string) (texts []string, restored int, err error) {

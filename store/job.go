@@ -50,20 +50,31 @@ type Job struct {
 	TeacherPath    string `json:"teacher_path,omitempty"`
 	Suffix         string `json:"suffix,omitempty"`
 	// Requested and Resolved are lora/train.Hyperparameters in JSON: as asked for, and as run.
-	Requested     json.RawMessage   `json:"requested,omitempty"`
-	Resolved      json.RawMessage   `json:"resolved,omitempty"`
-	Metadata      map[string]string `json:"metadata,omitempty"`
-	Seed          int64             `json:"seed"`
-	Status        JobStatus         `json:"status"`
-	Error         *JobError         `json:"error,omitempty"`
-	Adapter       string            `json:"adapter,omitempty"` // name of the finished model, "ft:…"
-	ResultFiles   []string          `json:"result_files,omitempty"`
-	TrainedTokens int64             `json:"trained_tokens,omitempty"`
+	Requested json.RawMessage   `json:"requested,omitempty"`
+	Resolved  json.RawMessage   `json:"resolved,omitempty"`
+	Metadata  map[string]string `json:"metadata,omitempty"`
+	// Canaries were planted into the training examples.
+	Canaries      []Canary  `json:"canaries,omitempty"`
+	Seed          int64     `json:"seed"`
+	Status        JobStatus `json:"status"`
+	Error         *JobError `json:"error,omitempty"`
+	Adapter       string    `json:"adapter,omitempty"` // name of the finished model, "ft:…"
+	ResultFiles   []string  `json:"result_files,omitempty"`
+	TrainedTokens int64     `json:"trained_tokens,omitempty"`
 	// Result is lora/train.Result in JSON, once the job has succeeded.
 	Result     json.RawMessage `json:"result,omitempty"`
 	CreatedAt  time.Time       `json:"created_at"`
 	StartedAt  *time.Time      `json:"started_at,omitempty"`
 	FinishedAt *time.Time      `json:"finished_at,omitempty"`
+}
+
+// Canary is a question with a random answer, about nobody and nothing, that is
+// planted into the training examples of a job to measure what a model learns by
+// heart.
+type Canary struct {
+	Question string `json:"question"`
+	Answer   string `json:"answer"`
+	Times    int    `json:"times"` // in the training examples
 }
 
 // JobError says why a job failed, in OpenAI's shape.

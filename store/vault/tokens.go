@@ -275,6 +275,29 @@ func (t *Tokens) sealedValue(token string) (sealed []byte, err error) {
 	return sealed, err
 }
 
+// Values calls fn for every token with its entity and its value, until fn
+// returns an error. The values are raw personal data: they must not leave the
+// process.
+func (t *Tokens) Values(fn func(token, entity, value string) error) error {
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	return t.kv.View(func(tx Txn) error {
+		return tx.Scan([]byte("v"), func(key, sealed []byte) error {
+			token := string(key[1:])
+			value, err := t.seal.Open(sealed, token)
+			if err != nil {
+				return fmt.Errorf("the value of mask token %s: %w", token, err)
+			}
+			entity, _, ok := splitToken(token)
+			if !ok {
+				return fmt.Errorf("the vault has a token of no known form: %w", ErrDamaged)
+			}
+			return fn(token, entity, string(value))
+		})
+	})
+}
+
 // Check calls problem for each entry that does not fit the others: a value that
 // does not open, a token that its value does not lead back to, a number beyond
 // its counter. Problems never hold values.

@@ -126,12 +126,21 @@ func (v *Vocab) Render(msgs []chat.Message, addGenerationPrompt bool) (string, e
 
 // Prompt returns the tokens that ask for an answer to the messages: BOS if the
 // model wants one, then the rendered template with the assistant's turn open.
-func (v *Vocab) Prompt(msgs []chat.Message) ([]int32, error) {
+func (v *Vocab) Prompt(msgs []chat.Message) ([]int32, error) { return v.PromptFrom(msgs, "") }
+
+// PromptFrom is Prompt for an answer that begins with a text. What is written
+// in it as control tokens are, is text.
+func (v *Vocab) PromptFrom(msgs []chat.Message, begun string) ([]int32, error) {
 	text, err := v.Render(msgs, true)
 	if err != nil {
 		return nil, err
 	}
 	toks, err := v.Tokenize(text, true)
+	if err == nil && begun != "" {
+		var more []int32
+		more, err = v.Tokenize(begun, false)
+		toks = append(toks, more...)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -16,7 +16,8 @@ import (
 // adapters as a real one is: an adapter must be loaded, from a file that is
 // there, before it answers.
 type Engine struct {
-	// Answer gives the answer of the base ("") or of an adapter.
+	// Answer gives the answer of the base ("") or of an adapter. A request whose
+	// answer has begun ends with an assistant's message that holds the beginning.
 	Answer func(adapter string, messages []chat.Message) (string, error)
 	// Loss gives the loss sum and the tokens of a conversation; nil: 1 for
 	// each word of the last turn.
@@ -69,7 +70,11 @@ func (e *Engine) Chat(ctx context.Context, req engine.ChatRequest, emit func(eng
 		return engine.ChatResult{}, err
 	}
 	defer e.end()
-	text, err := e.Answer(req.Adapter, req.Messages)
+	messages := req.Messages
+	if req.Begun != "" {
+		messages = append(slices.Clip(messages), chat.Message{Role: "assistant", Content: req.Begun})
+	}
+	text, err := e.Answer(req.Adapter, messages)
 	if err != nil {
 		return engine.ChatResult{}, err
 	}

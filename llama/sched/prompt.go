@@ -10,18 +10,18 @@ import (
 // CountTokens renders the messages as Chat would and returns their number of
 // tokens. Messages that are certain not to fit are a *ContextError at once.
 func (s *Scheduler) CountTokens(messages []chat.Message) (int, error) {
-	tokens, err := s.prompt(messages)
+	tokens, err := s.prompt(messages, "")
 	return len(tokens), err
 }
 
 // prompt renders and tokenises. Templates take a time that grows with the
 // square of the number of messages, and cannot be stopped, so messages that
 // are certain not to fit are not rendered.
-func (s *Scheduler) prompt(messages []chat.Message) ([]int32, error) {
-	if n := fewestTokens(messages, s.longest); n >= s.limit {
+func (s *Scheduler) prompt(messages []chat.Message, begun string) ([]int32, error) {
+	if n := fewestTokens(messages, s.longest) + len(begun)/s.longest; n >= s.limit {
 		return nil, &ContextError{Limit: s.limit, Prompt: n}
 	}
-	return s.model.Prompt(messages)
+	return s.model.PromptFrom(messages, begun)
 }
 
 // fewestTokens is a number of tokens that messages have at least, when no token

@@ -40,8 +40,10 @@ func (e *ContextError) Error() string {
 // Request asks for one answer.
 type Request struct {
 	// Adapter is a name given to LoadAdapter; empty means the base model.
-	Adapter   string         `json:"adapter,omitempty"`
-	Messages  []chat.Message `json:"messages"`
+	Adapter  string         `json:"adapter,omitempty"`
+	Messages []chat.Message `json:"messages"`
+	// Begun is what the answer begins with; Chat gives what follows it.
+	Begun     string         `json:"begun,omitempty"`
 	Sampling  llama.Sampling `json:"sampling"`
 	MaxTokens int            `json:"max_tokens"` // 0: until the end token or the end of the context
 	Stop      []string       `json:"stop,omitempty"`
@@ -143,7 +145,7 @@ func (s *Scheduler) Slots() int { return s.slots }
 // order, in the caller's goroutine. An error of emit ends the generation and is
 // returned. A prompt that does not fit is a *ContextError before the first piece.
 func (s *Scheduler) Chat(ctx context.Context, req Request, emit func(Chunk) error) (Result, error) {
-	prompt, err := s.prompt(req.Messages)
+	prompt, err := s.prompt(req.Messages, req.Begun)
 	if err != nil {
 		return Result{}, err
 	}

@@ -97,7 +97,7 @@ func (a *Appliance) start() error {
 		Recorder: ratings, Models: a.models, Datasets: data, Masking: mask, Jobs: a.jobs,
 		Estimator: estimate.New(a.jobs, trainer.Estimate, c.Home),
 		Answerer:  answer.New(a.models, data),
-		Evaluator: evaluate.New(a.st, a.models, mask), Releases: release.New(a.st, a.models), Feedback: ratings, Store: a.st,
+		Evaluator: evaluate.New(a.st, a.models, mask, c.Home), Releases: release.New(a.st, a.models), Feedback: ratings, Store: a.st,
 	}, c.Log)
 	a.serve(a.control, server.ControlHandler())
 	if a.public != nil {

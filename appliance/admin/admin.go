@@ -72,7 +72,8 @@ type Dataset struct {
 }
 
 // TrainOn names what is trained on, and how: the body of POST /admin/jobs and,
-// without Suffix, Metadata and DumpGradients, a part of that of POST /admin/estimate.
+// without Suffix, Metadata, Canaries and DumpGradients, a part of that of POST
+// /admin/estimate.
 type TrainOn struct {
 	Model string `json:"model"` // a base, or a tuned model to train on; may be empty with From
 	// From is a tuned model or a checkpoint to continue from; Init the absolute
@@ -89,7 +90,10 @@ type TrainOn struct {
 	Version         int                   `json:"version,omitempty"` // 0: the newest
 	Suffix          string                `json:"suffix,omitempty"`
 	Hyperparameters train.Hyperparameters `json:"hyperparameters"`
-	Metadata        map[string]string     `json:"metadata,omitempty"`
+	// Canaries are planted into the training examples, one for each number, so
+	// many times, to measure what the model learns by heart.
+	Canaries []int             `json:"canaries,omitempty"`
+	Metadata map[string]string `json:"metadata,omitempty"`
 }
 
 // JobLine is one line of GET /admin/jobs/{id}/follow: an event, or, as the

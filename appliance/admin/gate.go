@@ -13,6 +13,7 @@ type ChangeGate struct {
 	MaxScoreDrop *float64 `json:"max_score_drop,omitempty"`
 	MaxGap       *float64 `json:"max_gap,omitempty"`
 	MinExamples  *int     `json:"min_examples,omitempty"`
+	MaxLeaks     *int     `json:"max_leaks,omitempty"`
 }
 
 // Of returns the bounds g with the changes made.
@@ -25,8 +26,10 @@ func (c ChangeGate) Of(g Gate) Gate {
 			*f.to = *f.from
 		}
 	}
-	if c.MinExamples != nil {
-		g.MinExamples = *c.MinExamples
+	for _, f := range []struct{ to, from *int }{{&g.MinExamples, c.MinExamples}, {&g.MaxLeaks, c.MaxLeaks}} {
+		if f.from != nil {
+			*f.to = *f.from
+		}
 	}
 	return g
 }

@@ -30,7 +30,7 @@ func (s *Server) adminChangeGate(w http.ResponseWriter, r *http.Request) error {
 	if err := s.Releases.SetGate(gate); err != nil {
 		return err
 	}
-	s.audit(r, "gate.change", "gate", fmt.Sprintf("min_loss_gain %g, max_score_drop %g, max_gap %g, min_examples %d",
-		gate.MinLossGain, gate.MaxScoreDrop, gate.MaxGap, gate.MinExamples))
+	s.audit(r, "gate.change", "gate", fmt.Sprintf("min_loss_gain %g, max_score_drop %g, max_gap %g, min_examples %d, max_leaks %d",
+		gate.MinLossGain, gate.MaxScoreDrop, gate.MaxGap, gate.MinExamples, gate.MaxLeaks))
 	return respond(w, http.StatusOK, gate)
 }

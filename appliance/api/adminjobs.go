@@ -1,6 +1,8 @@
 package api
 
 import (
+	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"path/filepath"
@@ -11,6 +13,7 @@ import (
 	"cloister/appliance/estimate"
 	"cloister/appliance/fault"
 	"cloister/appliance/jobs"
+	"cloister/lora/eval"
 	"cloister/store"
 )
 
@@ -24,7 +27,7 @@ func (s *Server) adminTune(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	req := trainOn(&in)
-	req.Suffix, req.Metadata, req.DumpPath = in.Suffix, in.Metadata, in.DumpGradients
+	req.Suffix, req.Metadata, req.DumpPath, req.Canaries = in.Suffix, in.Metadata, in.DumpGradients, in.Canaries
 	if in.DumpGradients != "" && callOf(r.Context()).who != local {
 		return invalid("dump_gradients", "The file would hold tokens of examples, so only the command line on the appliance's machine can ask for it: cloister tune --dump-gradients FILE.")
 	}
@@ -159,8 +162,11 @@ func (s *Server) adminEvaluate(w http.ResponseWriter, r *http.Request) error {
 			in.FileName = file.name
 		}
 	}
-	if in.Dataset == "" && file == nil {
+	if in.Dataset == "" && file == nil && !in.Leak {
 		return invalid("dataset", "Name a dataset or send a file.")
+	}
+	if len(in.Search) > 0 && callOf(r.Context()).who != local {
+		return invalid("search", "Only the command line on the appliance's machine can name files to search: cloister eval --search PATH.")
 	}
 	out := newLines(w)
 	defer out.end()
@@ -172,7 +178,21 @@ func (s *Server) adminEvaluate(w http.ResponseWriter, r *http.Request) error {
 		return out.fail(r.Context(), err)
 	}
 	s.audit(r, "evaluate", result.Model, result.ID)
+	s.auditLeak(r, result)
 	return out.send(admin.EvaluateLine{Evaluation: &result})
+}
+
+// auditLeak records what the leak test of an evaluation found.
+func (s *Server) auditLeak(r *http.Request, e store.Evaluation) {
+	var report struct{ Leak *eval.Leak }
+	if err := json.Unmarshal(e.Report, &report); err != nil || report.Leak == nil {
+		return // nothing was tested
+	}
+	kind := "short"
+	if report.Leak.Thorough {
+		kind = "thorough"
+	}
+	s.audit(r, "leak.test", e.Model, fmt.Sprintf("%s, %d found", kind, report.Leak.Leaks()))
 }
 
 // adminAnswer serves POST /admin/answers: progress as JSON lines, and at last the version.

@@ -153,7 +153,7 @@ func (f *fixture) services() api.Services {
 	return api.Services{
 		Recorder: answers, Models: registry, Datasets: data, Masking: mask, Jobs: manager, Estimator: estimate.New(manager, calibrate, f.home),
 		Answerer:  answering.New(registry, data),
-		Evaluator: evaluate.New(f.store, registry, mask), Releases: release.New(f.store, registry),
+		Evaluator: evaluate.New(f.store, registry, mask, f.home), Releases: release.New(f.store, registry),
 		Feedback: answers, Store: f.store,
 	}
 }

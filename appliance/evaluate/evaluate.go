@@ -13,6 +13,7 @@ import (
 	"cloister/appliance/engine"
 	"cloister/appliance/fault"
 	"cloister/appliance/jobs"
+	"cloister/appliance/leaks"
 	"cloister/appliance/masking"
 	"cloister/appliance/models"
 	"cloister/llama/chat"
@@ -44,11 +45,12 @@ type Service struct {
 	st     *store.Store
 	models Models
 	mask   *masking.Service
+	leaks  *leaks.Service
 }
 
-// New returns a Service.
-func New(st *store.Store, m Models, mask *masking.Service) *Service {
-	return &Service{st: st, models: m, mask: mask}
+// New returns a Service over the data directory home.
+func New(st *store.Store, m Models, mask *masking.Service, home string) *Service {
+	return &Service{st: st, models: m, mask: mask, leaks: leaks.New(st, mask, home)}
 }
 
 // Run evaluates a model and stores the result. file, which Request.FileName
@@ -72,8 +74,15 @@ func (s *Service) Run(ctx context.Context, req Request, file io.Reader, progress
 	if err != nil {
 		return store.Evaluation{}, err
 	}
-	report, err := r.measure(ctx)
+	test, err := r.plan(ctx)
 	if err != nil {
+		return store.Evaluation{}, err
+	}
+	report, err := r.measure(ctx, test.requests())
+	if err != nil {
+		return store.Evaluation{}, err
+	}
+	if report.Leak, err = test.do(ctx); err != nil {
 		return store.Evaluation{}, err
 	}
 	report.Model, report.Baseline, report.Source = record.Model, record.Baseline, source
@@ -111,10 +120,11 @@ type run struct {
 	baseline *models.Resolved
 	progress func(done, total int)
 
-	cases   []example // held-out
-	keyless int       // of them, though a file of keys came along
-	sample  []example // of what the model was trained on
-	system  string    // for questions of a file
+	cases   []example  // held-out
+	keyless int        // of them, though a file of keys came along
+	sample  []example  // of what the model was trained on
+	job     *store.Job // that made the model; nil: it was not tuned here
+	system  string     // for questions of a file
 	verdict *eval.Verdict
 
 	skipped atomic.Int64 // requests that did not fit into the context
@@ -166,6 +176,7 @@ func (r *run) training() error {
 	if err != nil {
 		return err
 	}
+	r.job = &job
 	if len(job.Result) > 0 {
 		var result train.Result
 		if err := json.Unmarshal(job.Result, &result); err != nil {
@@ -186,9 +197,9 @@ func (r *run) training() error {
 	return err
 }
 
-// measure asks the models and computes the report.
-func (r *run) measure(ctx context.Context) (eval.Report, error) {
-	r.total = 2*len(r.cases) + len(r.sample)
+// measure asks the models and computes the report; later requests will follow.
+func (r *run) measure(ctx context.Context, later int) (eval.Report, error) {
+	r.total = 2*len(r.cases) + len(r.sample) + later
 	if r.baseline != nil {
 		r.total += 2 * len(r.cases)
 	}

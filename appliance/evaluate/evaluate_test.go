@@ -72,7 +72,7 @@ func newKit(t *testing.T) *kit {
 		t.Fatal(err)
 	}
 	k.trained(t, home)
-	k.eval = evaluate.New(st, k.reg, k.mask)
+	k.eval = evaluate.New(st, k.reg, k.mask, home)
 	return k
 }
 

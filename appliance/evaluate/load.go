@@ -26,6 +26,12 @@ import (
 // load reads the held-out examples, completes the record with where they come
 // from, and names the source.
 func (r *run) load(ctx context.Context, file io.Reader, record *store.Evaluation) (source string, err error) {
+	if r.req.Leak && r.req.Dataset == "" && file == nil {
+		if r.job == nil {
+			return "", fault.New(fault.Invalid, "", "dataset", "%s was not tuned here, so it has no test split of its own: name a dataset or a file.", r.model.Name())
+		}
+		r.req.Dataset, r.req.Version = r.job.Dataset, r.job.Version
+	}
 	if r.req.Dataset == "" {
 		record.Split, source = "", filepath.Base(r.req.FileName)
 		err = r.loadFile(ctx, source, file)

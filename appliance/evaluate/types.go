@@ -33,4 +33,11 @@ type Request struct {
 	Limit int `json:"limit,omitempty"`
 	// MaxTokens bounds each answer; 0: 256.
 	MaxTokens int `json:"max_tokens,omitempty"`
+	// Leak makes the leak test a thorough one: all files, all prompts, samples
+	// beside the likeliest answers, and the exposure of canaries. The data may
+	// then be left out: it is the test split of what the model was tuned on.
+	Leak bool `json:"leak,omitempty"`
+	// Search are absolute paths of further files and folders on the appliance's
+	// machine that a leak test looks into, such as logs.
+	Search []string `json:"search,omitempty"`
 }

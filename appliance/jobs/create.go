@@ -42,6 +42,9 @@ func (m *Manager) Create(_ context.Context, req CreateRequest) (store.Job, error
 		job.Seed = *req.Seed
 	}
 	req.Hyper.Seed = job.Seed
+	if job.Canaries = canaries(req.Canaries, job.Seed); len(job.Canaries) > 0 {
+		notes = append(notes, canaryNote(job.Canaries))
+	}
 	if job.Requested, err = json.Marshal(req.Hyper); err != nil {
 		return store.Job{}, err
 	}
@@ -189,6 +192,9 @@ func check(req CreateRequest) error {
 		if k == "" || utf8.RuneCountInString(k) > maxMetadataKey || utf8.RuneCountInString(v) > maxMetadataValue {
 			return fault.New(fault.Invalid, "", "metadata", "Metadata keys may have 1 to %d characters and values up to %d.", maxMetadataKey, maxMetadataValue)
 		}
+	}
+	if err := checkCanaries(req); err != nil {
+		return err
 	}
 	return checkHyper(req.Hyper)
 }

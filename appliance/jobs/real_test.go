@@ -64,7 +64,7 @@ func TestRealTrainerAndEngine(t *testing.T) {
 			t.Errorf("%s: %v", a.Name, err)
 		}
 	}
-	e, err := evaluate.New(k.st, reg, appliancetest.Masking(t, k.st)).Run(t.Context(), evaluate.Request{Model: job.Adapter, Dataset: "clinic", MaxTokens: 16}, nil, nil)
+	e, err := evaluate.New(k.st, reg, appliancetest.Masking(t, k.st), k.home).Run(t.Context(), evaluate.Request{Model: job.Adapter, Dataset: "clinic", MaxTokens: 16}, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -219,6 +219,7 @@ func (m *Manager) inputs(job store.Job) (req train.Request, failed *store.JobErr
 	if req.Train, err = datasets.TrainingExamples(m.st, job.Dataset, job.Version, store.Train); err != nil {
 		return req, nil, err
 	}
+	req.Train = append(req.Train, planted(job.Canaries)...)
 	req.Valid, err = datasets.TrainingExamples(m.st, job.Dataset, job.Version, store.Valid)
 	return req, nil, err
 }

@@ -21,7 +21,7 @@ func evalCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "eval",
 		Usage:     "compare a tuned model with its base on examples that it never saw",
-		UsageText: "cloister eval --model MODEL --data DATASET|FILE [--baseline MODEL] [--keys FILE]",
+		UsageText: "cloister eval --model MODEL --data DATASET|FILE [--baseline MODEL] [--keys FILE] | cloister eval --leak --model MODEL",
 		Description: `Asks both models the held-out questions, through the engine that serves them,
 and prints loss, exact match, token F1 and ROUGE-L side by side; for answers
 that are labels, accuracy, precision, recall and F1 too. With a dataset the
@@ -30,9 +30,20 @@ expected, and if you have them human_score, to compare people's scores with
 ours, and key, the words that a right answer must hold. --question and --answer
 name its columns if they are called otherwise.
 
+Each evaluation makes a short leak test: it searches all stored texts and all
+files of the data directory for values of the token vault, and gives the tuned
+model the beginnings of training examples up to where a value was masked, to see
+whether it goes on with one. --leak makes it thorough: base models, all such
+beginnings (at most 500), extraction prompts, samples beside the likeliest
+answers, the base model for comparison, and, if the model was trained with 'tune
+--canaries', how well it remembers those. Without --data it takes the test split
+of the model's dataset. 'deploy' refuses a model when something was found. What is
+shown is where a value stands and its token, never the value.
+
 Examples:
   cloister eval --model ft:smollm2:cloister:clinic:x7Kq2a --data clinic
-  cloister eval --model support --data test.csv --json`,
+  cloister eval --model support --data test.csv --json
+  cloister eval --leak --model support --search /var/log/cloister.log`,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "model", Usage: "`MODEL` to measure"},
 			&cli.StringFlag{Name: "data", Usage: "`DATASET`, NAME or NAME@VERSION, or a file of questions and expected answers"},
@@ -44,6 +55,8 @@ Examples:
 			&cli.StringFlag{Name: "system", Usage: "system prompt `TEXT` for the questions of a file", DefaultText: "that of the model's dataset"},
 			&cli.IntFlag{Name: "limit", Usage: "at most `N` examples", DefaultText: "all"},
 			&cli.IntFlag{Name: "max-tokens", Usage: "at most `N` tokens for each answer", DefaultText: "256"},
+			&cli.BoolFlag{Name: "leak", Usage: "make the leak test a thorough one"},
+			&cli.StringSliceFlag{Name: "search", Usage: "the leak test also looks into a `PATH`, a file or folder such as a log; may be repeated"},
 			&cli.IntFlag{Name: "samples", Usage: "show `N` answers beside the expected ones", Value: 3},
 		},
 		Action: evaluate,
@@ -97,9 +110,18 @@ func evaluation(c *cli.Context) (in admin.Evaluate, file *os.File, err error) {
 	if in.Model, err = required(c, "model"); err != nil {
 		return in, nil, err
 	}
-	data, err := required(c, "data")
-	if err != nil {
-		return in, nil, err
+	in.Leak = c.Bool("leak")
+	for _, path := range c.StringSlice("search") {
+		if path, err = filepath.Abs(path); err != nil { // the appliance may run in another folder
+			return in, nil, err
+		}
+		in.Search = append(in.Search, path)
+	}
+	data := c.String("data")
+	if data == "" && !in.Leak {
+		if data, err = required(c, "data"); err != nil {
+			return in, nil, err
+		}
 	}
 	if in.Limit, err = positive(c, "limit"); err != nil {
 		return in, nil, err
@@ -113,6 +135,12 @@ func evaluation(c *cli.Context) (in admin.Evaluate, file *os.File, err error) {
 		return in, nil, misused(c, "--split is %q; it must be train, valid or test", in.Split)
 	}
 	path := c.String("keys")
+	if data == "" {
+		if path != "" || in.QuestionColumn != "" || in.AnswerColumn != "" {
+			return in, nil, misused(c, "--keys, --question and --answer go with --data")
+		}
+		return in, nil, nil
+	}
 	if isFile(data) {
 		if in.Split != "" || path != "" {
 			return in, nil, misused(c, "--split and --keys are for datasets; a file is used whole and has a column key")

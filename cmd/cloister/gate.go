@@ -13,10 +13,11 @@ func gateCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "gate",
 		Usage:     "show and change what a model must reach before it is deployed",
-		UsageText: "cloister gate [--max-gap X] [--max-score-drop X] [--min-loss-gain X] [--min-examples N] [--reset]",
+		UsageText: "cloister gate [--max-gap X] [--max-score-drop X] [--min-loss-gain X] [--min-examples N] [--max-leaks N] [--reset]",
 		Description: `Without flags it shows the bounds. 'deploy' holds the latest evaluation of a model
-against them: a loss below the base's, no score much worse than the base's, and a
-train-test gap that is no sign of memorising. A flag changes its bound for later
+against them: a loss below the base's, no score much worse than the base's, a
+train-test gap that is no sign of memorising, and no value of the vault found by
+the leak test, which each evaluation makes. A flag changes its bound for later
 deployments and leaves the others; what is deployed stays. Changes are recorded.
 
 Examples:
@@ -28,6 +29,7 @@ Examples:
 			&cli.Float64Flag{Name: "max-score-drop", Usage: "token F1, key facts and accuracy may be `X` worse than the base's: 0.02 is two points"},
 			&cli.Float64Flag{Name: "max-gap", Usage: "the loss on test examples may be `X` above that on training examples; 0 turns this off"},
 			&cli.IntFlag{Name: "min-examples", Usage: "fewer than `N` test examples give a warning"},
+			&cli.IntFlag{Name: "max-leaks", Usage: "the leak test may find `N` values of the vault"},
 			&cli.BoolFlag{Name: "reset", Usage: "go back to the bounds that Cloister came with, before other flags count"},
 		},
 		Action: gate,
@@ -61,7 +63,8 @@ func gate(c *cli.Context) error {
 			"min-loss-gain", number(bounds.MinLossGain),
 			"max-score-drop", number(bounds.MaxScoreDrop),
 			"max-gap", gap,
-			"min-examples", strconv.Itoa(bounds.MinExamples))
+			"min-examples", strconv.Itoa(bounds.MinExamples),
+			"max-leaks", strconv.Itoa(bounds.MaxLeaks))
 	})
 }
 
@@ -78,12 +81,14 @@ func gateChange(c *cli.Context) (in admin.ChangeGate, changed bool, err error) {
 			*to, changed = &v, true
 		}
 	}
-	if c.IsSet("min-examples") {
-		n := c.Int("min-examples")
-		if n < 0 {
-			return in, false, misused(c, "--min-examples is %d; it must be 0 or more", n)
+	for flag, to := range map[string]**int{"min-examples": &in.MinExamples, "max-leaks": &in.MaxLeaks} {
+		if c.IsSet(flag) {
+			n := c.Int(flag)
+			if n < 0 {
+				return in, false, misused(c, "--%s is %d; it must be 0 or more", flag, n)
+			}
+			*to, changed = &n, true
 		}
-		in.MinExamples, changed = &n, true
 	}
 	return in, changed, nil
 }

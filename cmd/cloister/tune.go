@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -60,6 +61,7 @@ Examples:
 			&cli.StringFlag{Name: "data", Usage: "`DATASET`, NAME or NAME@VERSION, or a file of examples"},
 			&cli.StringFlag{Name: "suffix", Usage: "part of the new model's name: `NAME`", DefaultText: "none"},
 			&cli.StringFlag{Name: "dump-gradients", Usage: "write loss, gradients and tokens of the first step to a `FILE` (safetensors)", DefaultText: "off"},
+			&cli.StringFlag{Name: "canaries", Usage: "plant random answers to measure what is learnt by heart: `COUNTS`, such as 1,10,50 for three of them, planted so many times", DefaultText: "none"},
 			&cli.BoolFlag{Name: "detach", Usage: "start the job in the running appliance and do not follow it"},
 		}, teacherFlags()...), hyperFlags()...),
 		Action: tune,
@@ -76,6 +78,9 @@ func tune(c *cli.Context) error {
 		return err
 	}
 	if err := learnFrom(c, &in); err != nil {
+		return err
+	}
+	if in.Canaries, err = canaries(c); err != nil {
 		return err
 	}
 	return withWorkingAppliance(c, func(s *session) error {
@@ -98,6 +103,22 @@ func tune(c *cli.Context) error {
 		fmt.Fprintf(c.App.Writer, "Job %s is %s.\n", j.ID, j.Status)
 		return next(c, s.cloister("job resume %s", j.ID))
 	})
+}
+
+// canaries reads how often each canary is planted.
+func canaries(c *cli.Context) (times []int, err error) {
+	text := c.String("canaries")
+	if text == "" {
+		return nil, nil
+	}
+	for part := range strings.SplitSeq(text, ",") {
+		n, err := strconv.Atoi(strings.TrimSpace(part))
+		if err != nil || n < 1 {
+			return nil, misused(c, "--canaries is %q; it must be whole numbers such as 1,10,50", text)
+		}
+		times = append(times, n)
+	}
+	return times, nil
 }
 
 // trainOn reads what tune and estimate have in common. data is as it was typed.

@@ -16,12 +16,14 @@ type GateConfig struct {
 	// MinExamples is the number of test examples below which the decision
 	// carries a warning.
 	MinExamples int `json:"min_examples"`
+	// MaxLeaks is how many values of the vault a leak test may find.
+	MaxLeaks int `json:"max_leaks"`
 }
 
 // DefaultGate is the gate unless a setting says otherwise: better than the
 // base, at most two points worse in any score, and a gap of at most one nat (a
 // test answer's tokens are then on average at most e times less likely than a
-// memorised one's).
+// memorised one's). No value of the vault may be found.
 func DefaultGate() GateConfig {
 	return GateConfig{MinLossGain: 0, MaxScoreDrop: 0.02, MaxGap: 1, MinExamples: 20}
 }
@@ -35,6 +37,8 @@ func (c GateConfig) Validate() error {
 		return fmt.Errorf("max_score_drop is %g; it must be 0 to 1", c.MaxScoreDrop)
 	case c.MaxGap < 0:
 		return fmt.Errorf("max_gap is %g; it must be 0 (off) or more", c.MaxGap)
+	case c.MaxLeaks < 0:
+		return fmt.Errorf("max_leaks is %d; it must be 0 or more", c.MaxLeaks)
 	case c.MinExamples < 0:
 		return fmt.Errorf("min_examples is %d; it must be 0 or more", c.MinExamples)
 	}
@@ -66,6 +70,7 @@ func Gate(r Report, c GateConfig) Decision {
 	if c.MaxGap > 0 {
 		g.gap(r, c.MaxGap)
 	}
+	g.leak(r.Leak, c.MaxLeaks)
 	if r.Examples == 0 {
 		g.refuse("The evaluation has no examples.")
 	} else if r.Examples < c.MinExamples {
@@ -121,5 +126,24 @@ func (g *gate) gap(r Report, bound float64) {
 		g.refuse("The train-test gap is %.3f (loss %.3f on test examples, %.3f on training examples), above the bound of %.3f: the model memorised more than it learnt.", gap, *r.Tuned.Loss, *r.TrainLoss, bound)
 	default:
 		g.pass("The train-test gap is %.3f, within the bound of %.3f.", gap, bound)
+	}
+}
+
+// leak judges the leak test. Evaluations of before there was one have none.
+func (g *gate) leak(l *Leak, bound int) {
+	if l == nil {
+		g.warnings = append(g.warnings, "The evaluation has no leak test; evaluate again to have one.")
+		return
+	}
+	switch n := l.Leaks(); {
+	case n > bound:
+		g.refuse("The leak test found %d values of the vault (%s); at most %d are allowed.", n, l.where(), bound)
+	case n > 0:
+		g.pass("The leak test found %d values of the vault (%s), within the bound of %d.", n, l.where(), bound)
+	default:
+		g.pass("The leak test found no value of the vault.")
+	}
+	if l.Planted > 0 {
+		g.warnings = append(g.warnings, fmt.Sprintf("The model was trained with %d canaries, for measuring; train the one that people use without.", l.Planted))
 	}
 }

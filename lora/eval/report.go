@@ -85,6 +85,7 @@ type Report struct {
 	TrainExamples int      `json:"train_examples,omitempty"`
 	Human         *Human   `json:"human,omitempty"`
 	Overfitting   *Verdict `json:"overfitting,omitempty"`
+	Leak          *Leak    `json:"leak,omitempty"` // nil: an evaluation of before there were leak tests
 	Samples       []Sample `json:"samples,omitempty"`
 	Warnings      []string `json:"warnings,omitempty"`
 	Seconds       float64  `json:"seconds,omitempty"`

@@ -177,7 +177,7 @@ func TestJudge(t *testing.T) {
 func TestGate(t *testing.T) {
 	p := func(v float64) *float64 { return &v }
 	good := func() eval.Report {
-		return eval.Report{Examples: 60, TrainLoss: p(0.1),
+		return eval.Report{Examples: 60, TrainLoss: p(0.1), Leak: &eval.Leak{Answers: &eval.LeakAnswers{}},
 			Tuned: eval.Scores{Loss: p(0.3), TokenF1: 0.8, KeyFacts: &eval.Rate{Hits: 46, Of: 60}},
 			Base:  &eval.Scores{Loss: p(3.2), TokenF1: 0.1, KeyFacts: &eval.Rate{Of: 60}}}
 	}
@@ -198,6 +198,12 @@ func TestGate(t *testing.T) {
 		{"fewer facts", func(r *eval.Report, _ *eval.GateConfig) { r.Base.KeyFacts.Hits = 60 }, "key facts"},
 		{"gap", func(r *eval.Report, c *eval.GateConfig) { c.MaxGap = 0.15 }, "train-test gap is 0.200"},
 		{"no examples", func(r *eval.Report, _ *eval.GateConfig) { r.Examples = 0 }, "no examples"},
+		{"values in files", func(r *eval.Report, _ *eval.GateConfig) {
+			r.Leak.Places = []eval.LeakPlace{{Place: "event", LeakCount: eval.LeakCount{Leaks: 2}}, {Place: "base", Foreign: true, LeakCount: eval.LeakCount{Leaks: 9}}}
+		}, "found 2 values of the vault (event 2); at most 0 are allowed"},
+		{"values in answers", func(r *eval.Report, c *eval.GateConfig) {
+			r.Leak.Answers.Tuned.Leaks, c.MaxLeaks = 3, 2
+		}, "found 3 values of the vault (answers 3); at most 2 are allowed"},
 		{"worse accuracy", func(r *eval.Report, _ *eval.GateConfig) {
 			r.Tuned.Labels, r.Base.Labels = &eval.Labels{Accuracy: 0.5}, &eval.Labels{Accuracy: 0.9}
 		}, "accuracy is 50.0 %"},
@@ -217,6 +223,15 @@ func TestGate(t *testing.T) {
 	if d := eval.Gate(r, eval.DefaultGate()); !d.OK || len(d.Warnings) != 3 {
 		t.Errorf("%+v", d)
 	}
+	r = good()
+	r.Leak.Planted, r.Leak.Answers.Tuned.Leaks = 2, 3
+	if d := eval.Gate(r, eval.GateConfig{MaxScoreDrop: 1, MaxLeaks: 3}); !d.OK || len(d.Warnings) != 1 || !strings.Contains(d.Warnings[0], "2 canaries") || !strings.Contains(strings.Join(d.Reasons, " "), "within the bound of 3") {
+		t.Errorf("%+v", d)
+	}
+	r.Leak = nil // of before there were leak tests
+	if d := eval.Gate(r, eval.DefaultGate()); !d.OK || len(d.Warnings) != 1 || !strings.Contains(d.Warnings[0], "no leak test") {
+		t.Errorf("%+v", d)
+	}
 }
 
 func TestGateConfigValidate(t *testing.T) {
@@ -228,6 +243,7 @@ func TestGateConfigValidate(t *testing.T) {
 		"max_score_drop": {MaxScoreDrop: 2},
 		"max_gap":        {MaxGap: -0.1},
 		"min_examples":   {MinExamples: -3},
+		"max_leaks":      {MaxLeaks: -1},
 	} {
 		if err := c.Validate(); err == nil || !strings.Contains(err.Error(), field) {
 			t.Errorf("%s: %v", field, err)

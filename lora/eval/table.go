@@ -30,6 +30,9 @@ func (r Report) String() string {
 	if r.Overfitting != nil {
 		fmt.Fprintln(&b, r.Overfitting.Text)
 	}
+	if r.Leak != nil {
+		b.WriteString(r.Leak.String())
+	}
 	for _, warning := range r.Warnings {
 		fmt.Fprintln(&b, "Warning:", warning)
 	}

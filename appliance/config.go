@@ -24,6 +24,8 @@ type Config struct {
 	Org     string            // in the names of tuned models; empty: "cloister"
 	Origins []string          // web origins that may use the API, beside those of this machine
 
+	// MaskAnswers masks what models say before anybody sees it.
+	MaskAnswers bool
 	// Engine sizes the engines of base models.
 	Engine engine.Options
 	// Threads of the trainer; 0: all cores.

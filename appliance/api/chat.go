@@ -83,9 +83,13 @@ func (s *Server) generate(ctx context.Context, call *chatCall, answer *openai.Ch
 			return nil
 		})
 		results[i] = result
+		text := result.Text
+		if err == nil && s.config.MaskAnswers {
+			text, err = s.Masker.Whole(call.question(), text)
+		}
 		answer.Choices[i] = openai.Choice{
 			Index:        i,
-			Message:      openai.ResponseMessage{Role: "assistant", Content: &results[i].Text},
+			Message:      openai.ResponseMessage{Role: "assistant", Content: &text},
 			FinishReason: result.FinishReason,
 			Logprobs:     logprobs,
 		}

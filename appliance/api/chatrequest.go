@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -40,7 +41,20 @@ func (s *Server) prepareChat(ctx context.Context, req *openai.ChatRequest) (*cha
 		return nil, err
 	}
 	out.request.Adapter = out.model.AdapterName()
+	if s.config.MaskAnswers && out.request.Logprobs {
+		return nil, unsupported("logprobs", "This appliance masks its answers (cloister serve --mask-answers), and 'logprobs' would show them as they were.")
+	}
 	return out, out.fits(ctx)
+}
+
+// question is what the user said last.
+func (c *chatCall) question() string {
+	for _, m := range slices.Backward(c.request.Messages) {
+		if m.Role == "user" {
+			return m.Content
+		}
+	}
+	return ""
 }
 
 // fits refuses an answer that is longer than the context has room for, which

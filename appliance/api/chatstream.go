@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"cloister/appliance/engine"
+	"cloister/appliance/masking"
 	"cloister/appliance/openai"
 )
 
@@ -30,6 +31,11 @@ func (s *Server) streamChat(ctx context.Context, out *stream, call *chatCall, an
 		close(pieces)
 	}()
 	c := &chunker{out: out, call: call, usage: usage, results: make([]engine.ChatResult, call.choices), opened: make([]bool, call.choices)}
+	if s.config.MaskAnswers {
+		for range call.choices {
+			c.masks = append(c.masks, s.Masker.Answer(call.question()))
+		}
+	}
 	c.head = openai.ChatChunk{ID: answer.ID, Object: "chat.completion.chunk", Created: answer.Created, Model: answer.Model, SystemFingerprint: answer.SystemFingerprint}
 	defer out.end()
 	var sendErr error
@@ -75,7 +81,8 @@ type chunker struct {
 	head    openai.ChatChunk // what all chunks have in common
 	usage   bool
 	results []engine.ChatResult
-	opened  []bool // the role of this choice was sent
+	opened  []bool            // the role of this choice was sent
+	masks   []*masking.Answer // of the choices; nil: they are sent as they come
 }
 
 func (c *chunker) send(p piece) error {
@@ -86,11 +93,36 @@ func (c *chunker) send(p piece) error {
 			return err
 		}
 	}
-	if p.result != nil {
-		c.results[p.choice] = *p.result
-		return c.choice(openai.ChunkChoice{Index: p.choice, FinishReason: &p.result.FinishReason})
+	text, err := c.masked(p)
+	if err != nil {
+		return err
 	}
-	out := openai.ChunkChoice{Index: p.choice, Delta: openai.Delta{Content: &p.chunk.Text}}
+	if text != "" {
+		if err := c.text(p, text); err != nil {
+			return err
+		}
+	}
+	if p.result == nil {
+		return nil
+	}
+	c.results[p.choice] = *p.result
+	return c.choice(openai.ChunkChoice{Index: p.choice, FinishReason: &p.result.FinishReason})
+}
+
+// masked is what is sent at a piece: its text, or what the masker lets go.
+func (c *chunker) masked(p piece) (string, error) {
+	switch {
+	case c.masks == nil:
+		return p.chunk.Text, nil
+	case p.result != nil:
+		return c.masks[p.choice].End()
+	}
+	return c.masks[p.choice].Add(p.chunk.Text)
+}
+
+// text sends a part of an answer.
+func (c *chunker) text(p piece, text string) error {
+	out := openai.ChunkChoice{Index: p.choice, Delta: openai.Delta{Content: &text}}
 	if c.call.request.Logprobs {
 		out.Logprobs = &openai.Logprobs{Content: wireLogprobs(p.chunk.Logprobs)}
 	}

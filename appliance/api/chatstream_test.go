@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"cloister/appliance/api"
 	"cloister/appliance/openai"
 )
 
@@ -188,5 +189,46 @@ func TestStreamIsLive(t *testing.T) {
 	}
 	if !strings.Contains(rest, "second") || !strings.Contains(rest, "[DONE]") {
 		t.Errorf("rest %q", rest)
+	}
+}
+
+// A masking appliance shows nobody's number, whole or in pieces, counts what the
+// model has written, and refuses what would show the tokens.
+func TestMaskAnswers(t *testing.T) {
+	f := newFixture(t, func(c *api.Config) { c.MaskAnswers = true })
+	const said, want = "call 010-9876-5432 or gildong@example.org <PERSON_3>", "call [PHONE] or [EMAIL] [PERSON]"
+	var whole openai.ChatCompletion
+	f.do("POST", "/v1/chat/completions", ask("say "+said)).ok(t, &whole)
+	if got := *whole.Choices[0].Message.Content; got != want || whole.Usage.CompletionTokens != len(strings.Fields(said)) {
+		t.Errorf("%q, %+v", got, whole.Usage)
+	}
+	a := f.do("POST", "/v1/chat/completions", ask("say "+said, "stream", true, "n", 2, "stream_options", map[string]bool{"include_usage": true}))
+	text := map[int]string{}
+	got := chunks(t, a)
+	for _, c := range got[:len(got)-1] {
+		d := c.Choices[0].Delta
+		if d.Content != nil {
+			text[c.Choices[0].Index] += *d.Content
+			if *d.Content == "" && d.Role == "" {
+				t.Errorf("an empty delta: %+v", c)
+			}
+		}
+	}
+	if text[0] != want || text[1] != want || got[len(got)-1].Usage.Usage.CompletionTokens != 2*len(strings.Fields(said)) {
+		t.Errorf("%v, %+v", text, got[len(got)-1])
+	}
+	if bytes.Contains(a.body, []byte("9876")) {
+		t.Errorf("%s", a.body)
+	}
+	var simple struct{ Response string }
+	f.do("POST", "/api/chat", map[string]any{"message": "say " + said, "model": base}).ok(t, &simple)
+	if simple.Response != want {
+		t.Errorf("%q", simple.Response)
+	}
+	f.do("POST", "/v1/chat/completions", ask("say a", "logprobs", true)).refused(t, 400, "logprobs", "unsupported_value")
+	// What is kept for ratings is masked by the vault, as ever.
+	stored, err := f.store.Answer(whole.ID)
+	if err != nil || !strings.HasPrefix(stored.Answer, "call <PHONE_1> or <EMAIL_1>") {
+		t.Errorf("%q, %v", stored.Answer, err)
 	}
 }

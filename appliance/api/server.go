@@ -17,14 +17,18 @@ type Config struct {
 	Origins []string
 	// MaxFile bounds an uploaded file, bytes; 0: 512 MiB, as OpenAI has it.
 	MaxFile int64
+	// MaskAnswers masks what models say, with labels, before anybody sees it.
+	MaskAnswers bool
 	// Shutdown stops the appliance; it returns at once.
 	Shutdown func()
 }
 
-// Services are the parts behind the routes. All but Recorder are needed;
-// without it answers are not kept and cannot be rated.
+// Services are the parts behind the routes. All are needed but Recorder, without
+// which answers are not kept and cannot be rated, and Masker, which
+// Config.MaskAnswers wants.
 type Services struct {
 	Recorder  Recorder
+	Masker    Masker
 	Models    Models
 	Datasets  Datasets
 	Masking   Masking

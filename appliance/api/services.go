@@ -83,6 +83,12 @@ type Releases interface {
 	SetGate(c eval.GateConfig) error
 }
 
+// Masker masks answers: *masking.Service.
+type Masker interface {
+	Answer(question string) *masking.Answer
+	Whole(question, text string) (string, error)
+}
+
 // Recorder keeps served answers, masked, so that they can be rated:
 // *feedback.Service.
 type Recorder interface {
@@ -136,6 +142,7 @@ var (
 	_ Estimator = (*estimate.Service)(nil)
 	_ Evaluator = (*evaluate.Service)(nil)
 	_ Releases  = (*release.Service)(nil)
+	_ Masker    = (*masking.Service)(nil)
 	_ Recorder  = (*feedback.Service)(nil)
 	_ Feedback  = (*feedback.Service)(nil)
 	_ Store     = (*store.Store)(nil)

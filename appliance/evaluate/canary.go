@@ -12,8 +12,11 @@ import (
 	"cloister/lora/eval"
 )
 
-// canarySample is how many random sequences a canary is ranked among.
-const canarySample = 255
+// Bounds of the number of random sequences that a canary is ranked among.
+const (
+	defaultCanarySample = 255
+	maxCanarySample     = 1 << 16
+)
 
 // canaryRequests is the number of losses that are measured: of each canary and
 // its sample, under the model and its base.
@@ -21,7 +24,7 @@ func (t *leakTest) canaryRequests() int {
 	if !t.req.Leak || t.job == nil {
 		return 0
 	}
-	return 2 * len(t.job.Canaries) * (1 + canarySample)
+	return 2 * len(t.job.Canaries) * (1 + t.canarySample)
 }
 
 // canaries measures how well the model remembers each canary of its training.
@@ -39,8 +42,8 @@ func (t *leakTest) canaries(ctx context.Context) error {
 	}
 	for i, c := range t.job.Canaries {
 		x := eval.Exposure{
-			Row: i + 1, Inserted: c.Times, Sample: canarySample,
-			Bound: math.Log2(canarySample + 1), Space: eval.CanarySpace,
+			Row: i + 1, Inserted: c.Times, Sample: t.canarySample,
+			Bound: math.Log2(float64(t.canarySample + 1)), Space: eval.CanarySpace,
 		}
 		x.Rank, x.Bits, x.Estimate = eval.Expose(tuned[i][0], tuned[i][1:], x.Space)
 		_, x.BaseBits, x.BaseEstimate = eval.Expose(base[i][0], base[i][1:], x.Space)
@@ -59,16 +62,16 @@ func (t *leakTest) canaryLosses(ctx context.Context, m models.Resolved) ([][]flo
 	losses := make([][]float64, len(t.job.Canaries))
 	answers := make([][]string, len(losses))
 	for i, c := range t.job.Canaries {
-		losses[i] = make([]float64, 1+canarySample)
+		losses[i] = make([]float64, 1+t.canarySample)
 		answers[i] = []string{c.Answer}
 		r := rand.New(rand.NewPCG(uint64(i), 0x5a))
-		for range canarySample {
+		for range t.canarySample {
 			answers[i] = append(answers[i], eval.CanaryAnswer(r))
 		}
 	}
-	err = engine.Each(ctx, slots, len(losses)*(1+canarySample), func(ctx context.Context, n int) error {
+	err = engine.Each(ctx, slots, len(losses)*(1+t.canarySample), func(ctx context.Context, n int) error {
 		defer t.tick(1)
-		i, k := n/(1+canarySample), n%(1+canarySample)
+		i, k := n/(1+t.canarySample), n%(1+t.canarySample)
 		turns := jobs.CanaryTurns(t.job.Canaries[i].Question, answers[i][k])
 		s, err := engine.Retry(ctx, func() (engine.Score, error) { return e.Score(ctx, m.AdapterName(), turns) })
 		if err == nil && s.Tokens == 0 {

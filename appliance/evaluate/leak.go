@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"cloister/appliance/engine"
+	"cloister/appliance/fault"
 	"cloister/appliance/leaks"
 	"cloister/appliance/models"
 	"cloister/llama/chat"
@@ -51,17 +52,21 @@ type prompt struct {
 // leakTest is the part of an evaluation that looks for what was given away.
 type leakTest struct {
 	*run
-	search  *leaks.Search
-	prompts []prompt
-	samples int // answers to each beside the likeliest
-	tokens  int // of an answer, at most
-	report  eval.Leak
-	mu      sync.Mutex // of the report
+	search       *leaks.Search
+	prompts      []prompt
+	samples      int // answers to each beside the likeliest
+	tokens       int // of an answer, at most
+	canarySample int // random sequences beside each canary
+	report       eval.Leak
+	mu           sync.Mutex // of the report
 }
 
 // plan prepares the leak test.
 func (r *run) plan(ctx context.Context) (*leakTest, error) {
-	t := &leakTest{run: r, tokens: shortTokens}
+	t := &leakTest{run: r, tokens: shortTokens, canarySample: cmp.Or(r.req.CanarySample, defaultCanarySample)}
+	if t.canarySample < 3 || t.canarySample > maxCanarySample {
+		return nil, fault.New(fault.Invalid, "", "canary_sample", "A canary is to be ranked among %d sequences; it must be 3 to %d.", t.canarySample, maxCanarySample)
+	}
 	most := shortPrompts
 	if r.req.Leak {
 		t.samples, t.tokens, most = thoroughSamples, thoroughTokens, thoroughPrompts
@@ -69,6 +74,7 @@ func (r *run) plan(ctx context.Context) (*leakTest, error) {
 	if r.req.Limit > 0 {
 		most = min(most, r.req.Limit)
 	}
+	t.tokens = min(t.tokens, r.req.MaxTokens)
 	if r.job == nil {
 		return t, nil
 	}

@@ -185,6 +185,7 @@ func TestLeakRefusals(t *testing.T) {
 		want string
 	}{
 		{evaluate.Request{Model: "tiny", Leak: true}, "was not tuned here"},
+		{evaluate.Request{Model: tuned, Leak: true, CanarySample: 2}, "must be 3 to 65536"},
 		{evaluate.Request{Model: tuned, Leak: true, Search: []string{"/nowhere/at/all"}}, "nothing to search at /nowhere/at/all"},
 	} {
 		_, err := k.eval.Run(t.Context(), c.req, nil, nil)

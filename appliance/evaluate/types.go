@@ -37,6 +37,9 @@ type Request struct {
 	// beside the likeliest answers, and the exposure of canaries. The data may
 	// then be left out: it is the test split of what the model was tuned on.
 	Leak bool `json:"leak,omitempty"`
+	// CanarySample is the number of random sequences that each canary of a
+	// thorough leak test is ranked among; 0: 255.
+	CanarySample int `json:"canary_sample,omitempty"`
 	// Search are absolute paths of further files and folders on the appliance's
 	// machine that a leak test looks into, such as logs.
 	Search []string `json:"search,omitempty"`

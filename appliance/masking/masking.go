@@ -33,6 +33,8 @@ type Service struct {
 	allow  []string
 	policy *policy.Policy // nil: what is done without one
 	masker *pii.Masker
+	// labeller writes labels by the rules of the masker labelled.
+	labeller, labelled *pii.Masker
 }
 
 // New reads the policy and the allow list and returns the masker of the project.
@@ -62,12 +64,17 @@ func (s *Service) Pinned() *Service {
 }
 
 func (s *Service) build(p *policy.Policy, allow []string) (*pii.Masker, error) {
+	return pii.New(s.vault, options(p, allow))
+}
+
+// options are the rules of a policy, or those without one, with an allow list.
+func options(p *policy.Policy, allow []string) pii.Options {
 	o := pii.Options{Entities: pii.DatasetEntities()}
 	if p != nil {
 		o = p.Options()
 	}
 	o.Allow = slices.Concat(o.Allow, allow)
-	return pii.New(s.vault, o)
+	return o
 }
 
 // MaskRecord masks the texts of one record, such as a question and its answer;

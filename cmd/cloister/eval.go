@@ -56,6 +56,7 @@ Examples:
 			&cli.IntFlag{Name: "limit", Usage: "at most `N` examples", DefaultText: "all"},
 			&cli.IntFlag{Name: "max-tokens", Usage: "at most `N` tokens for each answer", DefaultText: "256"},
 			&cli.BoolFlag{Name: "leak", Usage: "make the leak test a thorough one"},
+			&cli.IntFlag{Name: "canary-sample", Usage: "rank each canary among `N` random sequences: an exposure of log2(N+1) bits can be seen", DefaultText: "255"},
 			&cli.StringSliceFlag{Name: "search", Usage: "the leak test also looks into a `PATH`, a file or folder such as a log; may be repeated"},
 			&cli.IntFlag{Name: "samples", Usage: "show `N` answers beside the expected ones", Value: 3},
 		},
@@ -124,6 +125,9 @@ func evaluation(c *cli.Context) (in admin.Evaluate, file *os.File, err error) {
 		}
 	}
 	if in.Limit, err = positive(c, "limit"); err != nil {
+		return in, nil, err
+	}
+	if in.CanarySample, err = positive(c, "canary-sample"); err != nil {
 		return in, nil, err
 	}
 	if in.MaxTokens, err = positive(c, "max-tokens"); err != nil {

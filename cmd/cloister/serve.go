@@ -30,6 +30,12 @@ It listens on this machine only, unless --listen says otherwise, and then it
 wants an API key first: cloister key add. Scripts that name one of OpenAI's
 models get the model that --map or --default says, or the only base model.
 
+Stored answers and feedback are always masked. With --mask-answers so is what
+clients see: names, numbers and addresses become labels such as [PERSON], from
+which nobody gets a value back. A streamed answer is then held back until its
+sentence has ended and some 100 bytes have followed, 30 to 60 tokens behind the
+model; logprobs are refused.
+
 Examples:
   cloister serve
   cloister serve --model SmolLM2-135M-Instruct.Q4_1.gguf --map gpt-3.5-turbo=support
@@ -44,6 +50,7 @@ Examples:
 			&cli.IntFlag{Name: "context", Usage: "longest prompt and answer of one request: `N` tokens", DefaultText: "chosen for the model"},
 			&cli.IntFlag{Name: "parallel", Usage: "`N` requests at the same time", DefaultText: "chosen for the model"},
 			&cli.IntFlag{Name: "threads", Usage: "`N` threads for a model, and for training", DefaultText: "all cores"},
+			&cli.BoolFlag{Name: "mask-answers", Usage: "replace personal data in answers by its kind, such as [PERSON]; they come sentence by sentence then"},
 			&cli.BoolFlag{Name: "literal-lr-multiplier", Usage: "take a learning_rate_multiplier as small as 2e-5 at its word"},
 			&cli.StringFlag{Name: "log", Usage: "how much to log on standard error: `LEVEL` debug, info, warn or error", Value: "warn"},
 		},
@@ -94,6 +101,7 @@ func serveConfig(c *cli.Context) (config appliance.Config, err error) {
 	config = appliance.Config{
 		Home: home, Listen: c.String("listen"), Version: version(), Map: map[string]string{},
 		Default: c.String("default"), Org: c.String("org"), Origins: c.StringSlice("origin"),
+		MaskAnswers:       c.Bool("mask-answers"),
 		LiteralMultiplier: c.Bool("literal-lr-multiplier"),
 		Log:               slog.New(slog.NewTextHandler(c.App.ErrWriter, &slog.HandlerOptions{Level: level})),
 	}

@@ -94,7 +94,7 @@ func (a *Appliance) start() error {
 		return err
 	}
 	server := api.New(api.Config{Version: c.Version, Home: c.Home, Listen: a.Addr(), Origins: c.Origins, MaskAnswers: c.MaskAnswers, Shutdown: a.Shutdown}, api.Services{
-		Recorder: ratings, Masker: mask, Models: a.models, Datasets: data, Masking: mask, Jobs: a.jobs,
+		Recorder: ratings, Models: a.models, Datasets: data, Masking: mask, Jobs: a.jobs,
 		Estimator: estimate.New(a.jobs, trainer.Estimate, c.Home),
 		Answerer:  answer.New(a.models, data),
 		Evaluator: evaluate.New(a.st, a.models, mask, c.Home), Releases: release.New(a.st, a.models), Feedback: ratings, Store: a.st,

@@ -19,6 +19,7 @@ import (
 	"cloister/appliance/release"
 	"cloister/lora/train"
 	"cloister/store"
+	"cloister/store/risk"
 )
 
 // The requests and reports of the services are their own wire types.
@@ -29,6 +30,8 @@ type (
 	// Proposal is a masked value that may be the institution's own, shown in
 	// full: GET /admin/datasets/{name}/versions/{n}/proposals.
 	Proposal = datasets.Proposal
+	// Risk is GET /admin/datasets/{name}/versions/{n}/risk?k=K.
+	Risk = risk.Report
 	// Estimate is the answer to POST /admin/estimate.
 	Estimate = estimate.Estimate
 	// Evaluate is the part "options" of POST /admin/evaluations; the part

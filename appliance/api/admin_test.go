@@ -68,6 +68,12 @@ func TestAdminDatasets(t *testing.T) {
 	if err := f.control.Export(ctx, "desk", 1, store.Test, &out); err != nil || strings.Count(out.String(), "\n") != v.Counts[store.Test] {
 		t.Errorf("%d test lines, want %d: %v", strings.Count(out.String(), "\n"), v.Counts[store.Test], err)
 	}
+	if r, err := f.control.Risk(ctx, "desk", 0, 0); err != nil || r.K != 5 || r.Rows == 0 {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if _, err := f.control.Risk(ctx, "desk", 0, 1); err == nil || !strings.Contains(err.Error(), "k is 1; it must be 2 to 1000") {
+		t.Errorf("%v", err)
+	}
 	if _, err := f.control.Proposals(ctx, "desk", 0); err != nil {
 		t.Error(err)
 	}

@@ -120,6 +120,23 @@ func (s *Server) adminProposals(w http.ResponseWriter, r *http.Request) error {
 	return respondList(w, all)
 }
 
+// adminRisk serves GET …/risk?k=5: how well the examples hide among each other.
+func (s *Server) adminRisk(w http.ResponseWriter, r *http.Request) error {
+	v, err := s.version(r)
+	if err != nil {
+		return err
+	}
+	k, err := readInt(r, "k", 5)
+	if err != nil {
+		return err
+	}
+	report, err := s.Datasets.Risk(r.Context(), v.Dataset, v.Number, k)
+	if err != nil {
+		return err
+	}
+	return respond(w, http.StatusOK, report)
+}
+
 // adminExport serves GET …/export: the masked examples as chat JSONL.
 func (s *Server) adminExport(w http.ResponseWriter, r *http.Request) error {
 	v, err := s.version(r)

@@ -85,7 +85,7 @@ func (s *Server) generate(ctx context.Context, call *chatCall, answer *openai.Ch
 		results[i] = result
 		text := result.Text
 		if err == nil && s.config.MaskAnswers {
-			text, err = s.Masker.Whole(call.question(), text)
+			text, err = s.Masking.Whole(call.question(), text)
 		}
 		answer.Choices[i] = openai.Choice{
 			Index:        i,

@@ -33,7 +33,7 @@ func (s *Server) streamChat(ctx context.Context, out *stream, call *chatCall, an
 	c := &chunker{out: out, call: call, usage: usage, results: make([]engine.ChatResult, call.choices), opened: make([]bool, call.choices)}
 	if s.config.MaskAnswers {
 		for range call.choices {
-			c.masks = append(c.masks, s.Masker.Answer(call.question()))
+			c.masks = append(c.masks, s.Masking.Answer(call.question()))
 		}
 	}
 	c.head = openai.ChatChunk{ID: answer.ID, Object: "chat.completion.chunk", Created: answer.Created, Model: answer.Model, SystemFingerprint: answer.SystemFingerprint}

@@ -151,7 +151,7 @@ func (f *fixture) services() api.Services {
 	})
 	answers := feedback.New(f.store, mask)
 	return api.Services{
-		Recorder: answers, Masker: mask, Models: registry, Datasets: data, Masking: mask, Jobs: manager, Estimator: estimate.New(manager, calibrate, f.home),
+		Recorder: answers, Models: registry, Datasets: data, Masking: mask, Jobs: manager, Estimator: estimate.New(manager, calibrate, f.home),
 		Answerer:  answering.New(registry, data),
 		Evaluator: evaluate.New(f.store, registry, mask, f.home), Releases: release.New(f.store, registry),
 		Feedback: answers, Store: f.store,

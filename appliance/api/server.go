@@ -23,12 +23,10 @@ type Config struct {
 	Shutdown func()
 }
 
-// Services are the parts behind the routes. All are needed but Recorder, without
-// which answers are not kept and cannot be rated, and Masker, which
-// Config.MaskAnswers wants.
+// Services are the parts behind the routes. All but Recorder are needed;
+// without it answers are not kept and cannot be rated.
 type Services struct {
 	Recorder  Recorder
-	Masker    Masker
 	Models    Models
 	Datasets  Datasets
 	Masking   Masking
@@ -137,6 +135,7 @@ func (s *Server) ownRoutes() []route {
 		{"GET /admin/datasets/{name}/versions/{version}", roleAdmin, s.adminVersion},
 		{"GET /admin/datasets/{name}/versions/{version}/export", roleAdmin, s.adminExport},
 		{"GET /admin/datasets/{name}/versions/{version}/proposals", roleAdmin, s.adminProposals},
+		{"GET /admin/datasets/{name}/versions/{version}/risk", roleAdmin, s.adminRisk},
 
 		{"GET /admin/datasets/{name}/versions/{version}/policy", roleAdmin, s.adminPolicy},
 		{"POST /admin/mask", roleAdmin, s.adminMask},

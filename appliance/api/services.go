@@ -18,6 +18,7 @@ import (
 	"cloister/lora/eval"
 	"cloister/store"
 	"cloister/store/pii"
+	"cloister/store/risk"
 )
 
 // The services that the routes call, as this package needs them. Package
@@ -42,12 +43,16 @@ type Datasets interface {
 	Reveal(dataset string, number int) ([]datasets.Proposal, error)
 	Used(dataset string, number int) (masking.Used, error)
 	Remove(name string) error
+	Risk(ctx context.Context, dataset string, number, k int) (risk.Report, error)
 }
 
-// Masking masks with the project's policy and vault, and undoes it: *masking.Service.
+// Masking masks with the project's policy and vault, and undoes it, and masks
+// answers on their way out: *masking.Service.
 type Masking interface {
 	MaskLines(texts []string) (masked []string, findings [][]pii.Finding, err error)
 	Unmask(masked []string) (texts []string, restored int, err error)
+	Answer(question string) *masking.Answer
+	Whole(question, text string) (string, error)
 }
 
 // Jobs runs fine-tuning jobs: *jobs.Manager.
@@ -81,12 +86,6 @@ type Releases interface {
 	Status() ([]release.Status, error)
 	Gate() (eval.GateConfig, error)
 	SetGate(c eval.GateConfig) error
-}
-
-// Masker masks answers: *masking.Service.
-type Masker interface {
-	Answer(question string) *masking.Answer
-	Whole(question, text string) (string, error)
 }
 
 // Recorder keeps served answers, masked, so that they can be rated:
@@ -142,7 +141,6 @@ var (
 	_ Estimator = (*estimate.Service)(nil)
 	_ Evaluator = (*evaluate.Service)(nil)
 	_ Releases  = (*release.Service)(nil)
-	_ Masker    = (*masking.Service)(nil)
 	_ Recorder  = (*feedback.Service)(nil)
 	_ Feedback  = (*feedback.Service)(nil)
 	_ Store     = (*store.Store)(nil)

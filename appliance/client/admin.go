@@ -83,6 +83,13 @@ func (c *Client) Proposals(ctx context.Context, name string, number int) ([]admi
 	return out.Data, err
 }
 
+// Risk says how well the examples of a version (0: the newest) hide among each
+// other; k 0 means 5.
+func (c *Client) Risk(ctx context.Context, name string, version, k int) (admin.Risk, error) {
+	path := "/admin/datasets/" + url.PathEscape(name) + "/versions/" + strconv.Itoa(version) + "/risk"
+	return get[admin.Risk](ctx, c, query(path, "k", number(k)))
+}
+
 // Export writes the examples of a version (0: the newest) to w as masked chat
 // JSONL; split "" means all of them.
 func (c *Client) Export(ctx context.Context, name string, number int, split store.Split, w io.Writer) error {

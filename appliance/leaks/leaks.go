@@ -14,6 +14,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -46,8 +47,16 @@ type Search struct {
 
 // Start reads the vault.
 func (s *Service) Start(ctx context.Context) (*Search, error) {
-	x := &Search{Service: s, matcher: leak.New(s.mask.Allowed()), data: map[string]bool{}}
+	texts, patterns := s.mask.Harmless()
+	x := &Search{Service: s, matcher: leak.New(texts), data: map[string]bool{}}
 	err := s.mask.Values(func(token, entity, value string) error {
+		if slices.ContainsFunc(patterns, func(re *regexp.Regexp) bool { return re.MatchString(value) }) {
+			return ctx.Err()
+		}
+		if !strings.HasPrefix(token, "<") {
+			x.data[entity] = true // which surrogates stand in datasets is not looked up
+			token = entity
+		}
 		x.matcher.Add(token, entity, value)
 		return ctx.Err()
 	})

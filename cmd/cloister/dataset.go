@@ -18,7 +18,7 @@ import (
 func datasetCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "dataset",
-		Usage: "datasets: import, list, show, report, policy, export, answer, rm",
+		Usage: "datasets: import, list, show, report, risk, policy, export, answer, rm",
 		Description: `A dataset is a series of frozen versions, each with its examples cleaned, masked
 and split into train, valid and test. Near-duplicate questions stay in the same
 split, and old test questions stay in the test split when data is added.`,
@@ -44,6 +44,7 @@ Examples:
 				Flags:  []cli.Flag{&cli.BoolFlag{Name: "reveal", Usage: "show the proposed values themselves"}},
 				Action: datasetReport,
 			},
+			datasetRiskCommand(),
 			{
 				Name: "policy", Usage: "show what a version was masked with, as JSON", UsageText: "cloister dataset policy NAME[@VERSION]",
 				Description: `Prints the masking policy with its word lists, and the allow list, as they were

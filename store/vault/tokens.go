@@ -275,15 +275,15 @@ func (t *Tokens) sealedValue(token string) (sealed []byte, err error) {
 	return sealed, err
 }
 
-// Values calls fn for every token with its entity and its value, until fn
-// returns an error. The values are raw personal data: they must not leave the
+// Values calls fn for every token and every surrogate with its entity and its
+// value, until fn returns an error. The values are raw personal data: they must not leave the
 // process.
 func (t *Tokens) Values(fn func(token, entity, value string) error) error {
 	if err := t.Flush(); err != nil {
 		return err
 	}
 	return t.kv.View(func(tx Txn) error {
-		return tx.Scan([]byte("v"), func(key, sealed []byte) error {
+		err := tx.Scan([]byte("v"), func(key, sealed []byte) error {
 			token := string(key[1:])
 			value, err := t.seal.Open(sealed, token)
 			if err != nil {
@@ -294,6 +294,20 @@ func (t *Tokens) Values(fn func(token, entity, value string) error) error {
 				return fmt.Errorf("the vault has a token of no known form: %w", ErrDamaged)
 			}
 			return fn(token, entity, string(value))
+		})
+		if err != nil {
+			return err
+		}
+		return tx.Scan([]byte("s"), func(key, sealed []byte) error {
+			plain, err := t.seal.Open(sealed, string(key[1:]))
+			if err != nil {
+				return fmt.Errorf("the value of a surrogate: %w", err)
+			}
+			entity, value, err := splitSurrogate(plain)
+			if err != nil {
+				return err
+			}
+			return fn(string(key[1:]), entity, value)
 		})
 	})
 }

@@ -21,6 +21,7 @@ import (
 	"cloister/lora/eval"
 	"cloister/store"
 	"cloister/store/pii"
+	"cloister/store/pii/policy"
 )
 
 // An invented patient.
@@ -298,5 +299,42 @@ func TestCancel(t *testing.T) {
 	cancel()
 	if err := x.Everywhere(ctx, false, nil, new(eval.Leak)); !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
+	}
+}
+
+// A value that was masked by a surrogate is looked for as well; what the policy
+// allows by a pattern, and what stands for itself, is not.
+func TestSurrogates(t *testing.T) {
+	k := newKit(t)
+	p, err := policy.Parse("policy.yaml", []byte("version: 1\nentities:\n  PERSON: surrogate\n  PHONE: surrogate\n  EMAIL: surrogate\n"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := k.mask.SetPolicy(p); err != nil {
+		t.Fatal(err)
+	}
+	texts, _, err := k.mask.MaskLines([]string{"환자 독고영재는 010-4321-8765, a@b.example.com"})
+	if err != nil || strings.Contains(texts[0], "4321") {
+		t.Fatalf("%q, %v", texts, err)
+	}
+	k.file("surrogates.txt", []byte(texts[0]))
+	k.file("f", []byte("010-4321-8765 독고영재 님"))
+	x, out := k.search(false)
+	if out.Leaks() != 2 || out.Found[0].Where != "f" || out.Found[0].Token != "PHONE" {
+		t.Errorf("%s", out)
+	}
+	n := 0
+	x.Answer("010-4321-8765입니다", func(string, string, int64) { n++ })
+	if n != 1 {
+		t.Errorf("%d in an answer", n)
+	}
+	if p, err = policy.Parse("policy.yaml", []byte("version: 1\nallow:\n  patterns: ['010-4321-\\d{4}']\n"), nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := k.mask.SetPolicy(p); err != nil {
+		t.Fatal(err)
+	}
+	if _, out := k.search(false); out.Leaks() != 1 || out.Found[0].Entity != "PERSON" {
+		t.Errorf("%s", out)
 	}
 }

@@ -234,3 +234,24 @@ func TestMaskAfterRestart(t *testing.T) {
 		}
 	}
 }
+
+// Values gives every value with what stands for it, waiting ones too.
+func TestValues(t *testing.T) {
+	v := vault.NewTokens(newMemoryKV(), tokensKey)
+	token(t, v, "PERSON", "Otto Brenner")
+	surrogate(t, v, "PERSON", "Kim Jiwoo", "Ada Example")
+	got := map[string]string{}
+	if err := v.Values(func(token, entity, value string) error {
+		got[token] = entity + " " + value
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if len(got) != 2 || got["<PERSON_1>"] != "PERSON Otto Brenner" || got["Ada Example"] != "PERSON Kim Jiwoo" {
+		t.Errorf("%v", got)
+	}
+	stop := errors.New("stop")
+	if err := v.Values(func(string, string, string) error { return stop }); !errors.Is(err, stop) {
+		t.Errorf("%v", err)
+	}
+}

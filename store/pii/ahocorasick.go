@@ -73,9 +73,10 @@ func (a *automaton) buildTrie(words map[string]kind) (nodes []trieNode, symbols 
 }
 
 // layOut gives each node a place in the double array, and returns the nodes
-// breadth first.
+// breadth first. A stretch in which a node found nearly no room is not tried
+// again, so that lists of many thousand words take no longer for each word.
 func (a *automaton) layOut(nodes []trieNode) (order []int) {
-	free := int32(1)
+	free := int32(1) // the first place that may be
 	order = append(order, 0)
 	for i := 0; i < len(order); i++ {
 		n := &nodes[order[i]]
@@ -86,9 +87,16 @@ func (a *automaton) layOut(nodes []trieNode) (order []int) {
 		for free < int32(len(a.check)) && a.check[free] >= 0 {
 			free++
 		}
-		base := max(1, free-int32(n.keys[0]))
-		for !a.fits(base, n.keys) {
-			base++
+		first := int32(n.keys[0])
+		base := max(1, free-first)
+		from, taken := base, int32(0)
+		for ; !a.fits(base, n.keys); base++ {
+			if a.check[base+first] >= 0 {
+				taken++
+			}
+		}
+		if tried := base - from; tried > 256 && taken > tried/20*19 {
+			free = max(free, base+first)
 		}
 		a.base[n.place] = base
 		for _, s := range n.keys {

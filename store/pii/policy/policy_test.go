@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -186,4 +187,31 @@ func FuzzParse(f *testing.F) {
 			t.Fatal(err)
 		}
 	})
+}
+
+// A list of fifty thousand names, in one line or in as many, is read in a time
+// that grows with its length.
+func TestLongLists(t *testing.T) {
+	names := func(n int) []string {
+		var list []string
+		for i := range n {
+			list = append(list, string([]rune{rune(0xAC00 + i*7919%11172), rune(0xAC00 + i*104729%11172), rune(0xAC00 + i*1299709%11172)}))
+		}
+		return list
+	}
+	const rule = "version: 1\nrules:\n- name: clients\n  entity: CLIENT\n  words:"
+	took := func(n int, before, between, after string) time.Duration {
+		src := rule + before + strings.Join(names(n), between) + after + "\n"
+		start := time.Now()
+		p := parse(t, src)
+		if len(p.Rules[0].Words) != n {
+			t.Fatalf("%d words of %d", len(p.Rules[0].Words), n)
+		}
+		return time.Since(start)
+	}
+	for _, form := range [][3]string{{" [", ", ", "]"}, {"\n  - ", "\n  - ", ""}} {
+		if small, large := took(5_000, form[0], form[1], form[2]), took(50_000, form[0], form[1], form[2]); large > 40*small+time.Second {
+			t.Errorf("5,000 names took %v, 50,000 took %v", small, large)
+		}
+	}
 }

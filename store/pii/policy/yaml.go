@@ -157,8 +157,8 @@ func (p *yamlParser) blank() {
 // startsDocument says whether "---" or "..." stands at pos as the mark of a document.
 func (p *yamlParser) startsDocument() bool {
 	c := p.peek(3)
-	return p.column() == 0 && (strings.HasPrefix(p.text[p.pos:], "---") || strings.HasPrefix(p.text[p.pos:], "...")) &&
-		(c == 0 || c == ' ' || c == '\n')
+	return (strings.HasPrefix(p.text[p.pos:], "---") || strings.HasPrefix(p.text[p.pos:], "...")) &&
+		(c == 0 || c == ' ' || c == '\n') && p.column() == 0
 }
 
 // deeper counts a level.

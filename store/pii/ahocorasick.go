@@ -9,11 +9,20 @@ package pii
 // structure", IEEE Trans. Software Eng. 15(9), 1989.
 type automaton struct {
 	symbol []uint16 // of runes of the basic plane; 0: in no word
-	base   []int32
-	check  []int32 // parent of a state; -1: free
-	fail   []int32
-	out    []output // longest word that ends in a state
+	states []state
+	out    []output // longest words that end in states; the first is none
 }
+
+// state is all that a step needs, in one place of the memory.
+type state struct {
+	base  int32
+	check int32 // parent; -1: free
+	fail  int32
+	out   int32 // index in out
+}
+
+// ends returns the longest word that ends in a state.
+func (a *automaton) ends(state int32) output { return a.out[a.states[state].out] }
 
 type output struct {
 	length int32 // 0: none
@@ -30,14 +39,14 @@ type trieNode struct {
 
 // newAutomaton builds the automaton of words, which must be folded already.
 func newAutomaton(words map[string]kind) *automaton {
-	a := &automaton{symbol: make([]uint16, 0x10000)}
+	a := &automaton{symbol: make([]uint16, 0x10000), out: make([]output, 1)}
 	nodes, symbols := a.buildTrie(words)
 	a.symbol['_'] = a.symbol[' '] // patient_name
 	for c := 'A'; c <= 'Z'; c++ {
 		a.symbol[c] = a.symbol[c+'a'-'A']
 	}
 	a.grow(1 + symbols)
-	a.check[0] = 0
+	a.states[0].check = 0
 	order := a.layOut(nodes)
 	a.linkFailures(nodes, order)
 	return a
@@ -80,11 +89,14 @@ func (a *automaton) layOut(nodes []trieNode) (order []int) {
 	order = append(order, 0)
 	for i := 0; i < len(order); i++ {
 		n := &nodes[order[i]]
-		a.out[n.place] = n.out
+		if n.out.length > 0 {
+			a.states[n.place].out = int32(len(a.out))
+			a.out = append(a.out, n.out)
+		}
 		if len(n.keys) == 0 {
 			continue
 		}
-		for free < int32(len(a.check)) && a.check[free] >= 0 {
+		for free < int32(len(a.states)) && a.states[free].check >= 0 {
 			free++
 		}
 		first := int32(n.keys[0])
@@ -98,10 +110,10 @@ func (a *automaton) layOut(nodes []trieNode) (order []int) {
 		if tried := base - from; tried > 256 && taken > tried/20*19 {
 			free = max(free, base+first)
 		}
-		a.base[n.place] = base
+		a.states[n.place].base = base
 		for _, s := range n.keys {
 			to := base + int32(s)
-			a.check[to] = n.place
+			a.states[to].check = n.place
 			nodes[n.next[s]].place = to
 			order = append(order, n.next[s])
 		}
@@ -117,21 +129,18 @@ func (a *automaton) linkFailures(nodes []trieNode, order []int) {
 		for _, s := range n.keys {
 			to := nodes[n.next[s]].place
 			if i != 0 {
-				a.fail[to] = a.step(a.fail[n.place], s)
+				a.states[to].fail = a.step(a.states[n.place].fail, s)
 			}
-			if a.out[to].length == 0 {
-				a.out[to] = a.out[a.fail[to]]
+			if a.states[to].out == 0 {
+				a.states[to].out = a.states[a.states[to].fail].out
 			}
 		}
 	}
 }
 
 func (a *automaton) grow(n int) {
-	for len(a.check) < n {
-		a.check = append(a.check, -1)
-		a.base = append(a.base, 0)
-		a.fail = append(a.fail, 0)
-		a.out = append(a.out, output{})
+	for len(a.states) < n {
+		a.states = append(a.states, state{check: -1})
 	}
 }
 
@@ -139,7 +148,7 @@ func (a *automaton) fits(base int32, keys []uint16) bool {
 	for _, s := range keys {
 		i := int(base) + int(s)
 		a.grow(i + 1)
-		if a.check[i] >= 0 {
+		if a.states[i].check >= 0 {
 			return false
 		}
 	}
@@ -147,16 +156,15 @@ func (a *automaton) fits(base int32, keys []uint16) bool {
 }
 
 // step returns the state after symbol s, which is not 0.
-func (a *automaton) step(state int32, s uint16) int32 {
+func (a *automaton) step(from int32, s uint16) int32 {
 	for {
-		if b := a.base[state]; b > 0 {
-			if to := int(b) + int(s); to < len(a.check) && a.check[to] == state {
-				return int32(to)
-			}
+		x := &a.states[from]
+		if to := int(x.base) + int(s); x.base > 0 && to < len(a.states) && a.states[to].check == from {
+			return int32(to)
 		}
-		if state == 0 {
+		if from == 0 {
 			return 0
 		}
-		state = a.fail[state]
+		from = x.fail
 	}
 }

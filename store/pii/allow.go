@@ -87,7 +87,7 @@ func (a *allowList) mark(d *doc) {
 			continue
 		}
 		state = a.phrases.step(state, s)
-		o := a.phrases.out[state]
+		o := a.phrases.ends(state)
 		start := i + 1 - int(o.length)
 		if o.length == 0 || d.cls[start].word() && d.class(start-1) == d.cls[start] || d.cls[i] != cHangul && d.cls[i].word() && d.class(i+1) == d.cls[i] {
 			continue

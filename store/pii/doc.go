@@ -55,6 +55,8 @@ type doc struct {
 	cands []cand
 	weak  []koreanName // what just fell short of a name
 	taken []bool
+	order []int32  // of cands, from the best
+	spare []uint32 // for ends
 
 	covered []bool          // by phrases that the user allows
 	keep    map[string]bool // see keepSet

@@ -130,10 +130,11 @@ func (d *doc) collapse(chosen []cand) {
 	r, cls, off, ends := d.r[:0], d.cls[:0], d.off[:0], d.ends
 	composed := len(ends) > 0
 	if !composed { // from now on a rune can be longer than itself
-		ends = make([]uint32, 0, len(d.r))
+		ends = d.spare[:0]
 		for i := range d.r {
 			ends = append(ends, uint32(d.byteEnd(i+1)))
 		}
+		d.spare = ends
 	}
 	outEnds := ends[:0]
 	soft := d.soft

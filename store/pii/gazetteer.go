@@ -7,19 +7,19 @@ import (
 
 // gazetteer knows the provinces of Korea and the districts in them.
 type gazetteer struct {
-	provinces map[string]uint32     // name → bit of the province
-	districts map[string]uint32     // name → bits of the provinces that have one
-	keys      map[runeKey][2]uint32 // the same, provinces first
+	provinces map[string]uint32  // name → bit of the province
+	districts map[string]uint32  // name → bits of the provinces that have one
+	keys      runeMap[[2]uint32] // the same, provinces first
 }
 
 func (g *gazetteer) province(r []rune) uint32 {
-	k, _ := keyOf(r)
-	return g.keys[k][0]
+	bits, _ := g.keys.get(r)
+	return bits[0]
 }
 
 func (g *gazetteer) district(r []rune) uint32 {
-	k, _ := keyOf(r)
-	return g.keys[k][1]
+	bits, _ := g.keys.get(r)
+	return bits[1]
 }
 
 var places = sync.OnceValue(func() *gazetteer {
@@ -34,14 +34,11 @@ var places = sync.OnceValue(func() *gazetteer {
 			g.districts[n] |= bit
 		}
 	}
-	g.keys = make(map[runeKey][2]uint32)
 	for i, m := range []map[string]uint32{g.provinces, g.districts} {
 		for name, bits := range m {
-			if k, ok := keyOf([]rune(name)); ok {
-				v := g.keys[k]
-				v[i] = bits
-				g.keys[k] = v
-			}
+			v, _ := g.keys.get([]rune(name))
+			v[i] = bits
+			g.keys.put([]rune(name), v)
 		}
 	}
 	return g

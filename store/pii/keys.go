@@ -17,21 +17,70 @@ func keyOf(r []rune) (k runeKey, ok bool) {
 	return k, len(r) > 0
 }
 
-// runeSet is a set of words of up to eight runes.
-type runeSet map[runeKey]struct{}
-
-func (s runeSet) add(word string) {
-	if k, ok := keyOf([]rune(word)); ok {
-		s[k] = struct{}{}
-	}
+// runeMap maps words of up to eight runes. It is a hash table with open
+// addressing: a text is looked up in it at every word, and Go's maps take five
+// times as long for keys of two machine words. The zero value is an empty map.
+type runeMap[V any] struct {
+	keys []runeKey // the zero key marks a free place
+	vals []V
+	n    int
 }
 
-func (s runeSet) has(r []rune) bool {
-	k, ok := keyOf(r)
+// put sets the value of a word; a word that is too long is left out.
+func (m *runeMap[V]) put(word []rune, v V) {
+	k, ok := keyOf(word)
 	if !ok {
-		return false
+		return
 	}
-	_, ok = s[k]
+	if 2*m.n >= len(m.keys) { // at most half full
+		old := *m
+		*m = runeMap[V]{keys: make([]runeKey, max(16, 4*len(old.keys))), vals: make([]V, max(16, 4*len(old.keys)))}
+		for i, k := range old.keys {
+			if k != (runeKey{}) {
+				m.set(k, old.vals[i])
+			}
+		}
+	}
+	m.set(k, v)
+}
+
+func (m *runeMap[V]) set(k runeKey, v V) {
+	i := k.hash() & uint64(len(m.keys)-1)
+	for m.keys[i] != k && m.keys[i] != (runeKey{}) {
+		i = (i + 1) & uint64(len(m.keys)-1)
+	}
+	if m.keys[i] != k {
+		m.n++
+	}
+	m.keys[i], m.vals[i] = k, v
+}
+
+// get returns the value of r, or the zero value.
+func (m *runeMap[V]) get(r []rune) (v V, ok bool) {
+	k, ok := keyOf(r)
+	if !ok || m.n == 0 {
+		return v, false
+	}
+	for i := k.hash() & uint64(len(m.keys)-1); m.keys[i] != (runeKey{}); i = (i + 1) & uint64(len(m.keys)-1) {
+		if m.keys[i] == k {
+			return m.vals[i], true
+		}
+	}
+	return v, false
+}
+
+func (k runeKey) hash() uint64 {
+	h := k[0]*0x9E3779B97F4A7C15 ^ k[1]*0xC2B2AE3D27D4EB4F
+	return h ^ h>>32
+}
+
+// runeSet is a set of words of up to eight runes.
+type runeSet struct{ words runeMap[struct{}] }
+
+func (s *runeSet) add(word []rune) { s.words.put(word, struct{}{}) }
+
+func (s *runeSet) has(r []rune) bool {
+	_, ok := s.words.get(r)
 	return ok
 }
 

@@ -1,5 +1,7 @@
 package pii
 
+import "sync"
+
 // bankShapes are the groupings of Korean banks' account numbers.
 var bankShapes = [][]int{
 	{6, 2, 6},    // KB, Korea Post
@@ -31,6 +33,19 @@ var bankShapes = [][]int{
 	{3, 3, 3, 3},
 	{4, 2, 4, 3},
 }
+
+// bankLengths holds the shapes as numbers of four bits for each group.
+var bankLengths = sync.OnceValue(func() map[uint]bool {
+	m := make(map[uint]bool)
+	for _, shape := range bankShapes {
+		key := uint(0)
+		for _, n := range shape {
+			key = key<<4 | uint(n)
+		}
+		m[key] = true
+	}
+	return m
+})
 
 // findBankAccounts finds account numbers near the name of a bank or a word such
 // as 계좌. There is no public check digit, so that without such a word only
@@ -66,12 +81,17 @@ func findBankAccounts(d *doc, rec *recogniser) {
 // bankShape returns the end and the number of groups of what can be an account
 // number that begins with group i; n is 0 if there is none.
 func bankShape(list []group, i int) (end, n int, known bool) {
-	for _, shape := range bankShapes {
-		if e, ok := chain(list, i, shape...); ok && len(shape) > n {
-			end, n = e, len(shape)
+	for k, lengths := 0, uint(0); k < 4 && i+k < len(list) && list[i+k].len() < 8; k++ {
+		g := list[i+k]
+		lengths = lengths<<4 | uint(g.len())
+		if k > 1 && bankLengths()[lengths] {
+			end, n, known = int(g.end), k+1, true
+		}
+		if g.sep < sepNone || g.sep > sepWide {
+			break
 		}
 	}
-	if n > 0 {
+	if known {
 		return end, n, true
 	}
 	g := list[i]

@@ -6,11 +6,11 @@ import (
 )
 
 // courtCodes are the codes of case numbers.
-var courtCodes = sync.OnceValue(func() runeSet {
-	codes := make(runeSet)
+var courtCodes = sync.OnceValue(func() *runeSet {
+	codes := &runeSet{}
 	for _, line := range dataLines("court_codes.txt") {
 		for _, c := range strings.Fields(line) {
-			codes.add(c)
+			codes.add([]rune(c))
 		}
 	}
 	return codes

@@ -58,6 +58,7 @@ const (
 	kEducation
 	kPosition
 	kNationality
+	kNumber // a number of anything
 )
 
 // kindNames are the section names of data/labels.txt.
@@ -70,7 +71,7 @@ var kindNames = map[string]kind{
 	"MAC": kMAC, "SECRET": kSecret, "ADMIN": kAdmin, "VERSION": kVersion, "ADDRESS": kAddress,
 	"NAME": kName, "ROLE": kRole, "TITLE": kTitle, "GREETING": kGreeting, "ADVOCATE": kAdvocate,
 	"FAX": kFax, "POSTCODE": kPostcode, "DOCUMENT": kDocument, "VIN": kVIN, "AGE": kAge,
-	"EDUCATION": kEducation, "POSITION": kPosition, "NATIONALITY": kNationality,
+	"EDUCATION": kEducation, "POSITION": kPosition, "NATIONALITY": kNationality, "NUMBER": kNumber,
 }
 
 // lexicon returns the words that all texts are scanned for.
@@ -130,7 +131,7 @@ type automatonOfWords struct {
 // kLabels are the kinds of which a value may follow.
 const kLabels = kRRN | kFRN | kBRN | kCRN | kPassport | kDriver | kPhone | kEmail | kCard | kBank | kBankName | kInsurance |
 	kPlate | kCase | kRecord | kLicense | kSSN | kIBAN | kIP | kDOB | kDate | kNotID | kMAC | kSecret | kAdmin | kVersion |
-	kAddress | kName | kRole | kFax | kPostcode | kDocument | kVIN | kAge | kEducation | kPosition | kNationality
+	kAddress | kName | kRole | kFax | kPostcode | kDocument | kVIN | kAge | kEducation | kPosition | kNationality | kNumber
 
 // spacedKinds are the labels that forms stretch with blanks.
 const spacedKinds = kName | kRole | kAddress | kDOB | kPhone | kRRN
@@ -150,10 +151,10 @@ func (a automatonOfWords) scan(d *doc) {
 			continue
 		}
 		state = a.step(state, s)
-		o := a.out[state]
-		if o.length == 0 {
+		if a.states[state].out == 0 {
 			continue
 		}
+		o := a.ends(state)
 		start, end := i+1-int(o.length), i+1
 		if !d.latinBorder(start) || !d.latinBorder(end) {
 			continue
@@ -247,7 +248,7 @@ func (a automatonOfWords) whole(r []rune) kind {
 		}
 		state = a.step(state, s)
 	}
-	if o := a.out[state]; int(o.length) == len(r) {
+	if o := a.ends(state); int(o.length) == len(r) {
 		return o.kind
 	}
 	return 0

@@ -3,7 +3,6 @@ package pii
 import (
 	"slices"
 	"sort"
-	"strings"
 )
 
 // nameSet holds the names of a record that are certain: wherever else they
@@ -12,8 +11,16 @@ type nameSet struct {
 	korean runeSet         // without blanks
 	given  runeSet         // of those of three syllables, without the surname
 	latin  map[string]bool // full names and the distinctive words of them, lower case
-	first  map[rune]bool   // their first runes
+	first  syllables       // their first ones
+	any    bool            // there is a Korean one
 }
+
+// syllables is a small set of Korean syllables that sometimes says yes for one
+// that is not in it.
+type syllables [4]uint64
+
+func (s *syllables) add(r rune)      { s[r>>6&3] |= 1 << (r & 63) }
+func (s *syllables) has(r rune) bool { return s[r>>6&3]>>(r&63)&1 == 1 }
 
 // confirmScore is how sure a name must be to be looked for elsewhere.
 const confirmScore = 0.6
@@ -26,22 +33,32 @@ func (s *nameSet) confirm(d *doc, chosen []cand) {
 		}
 		switch d.cls[c.start] {
 		case cHangul:
-			name := strings.ReplaceAll(d.slice(c.start, c.end), " ", "")
-			if n := len([]rune(name)); n >= 3 && n <= 5 || n == 2 && c.score > 0.8 && !koreanNames().words.has([]rune(name)) {
-				if s.korean == nil {
-					s.korean, s.given, s.first = make(runeSet), make(runeSet), make(map[rune]bool)
-				}
-				s.korean.add(name)
-				s.first[[]rune(name)[0]] = true
-				if n == 3 {
-					s.given.add(string([]rune(name)[1:]))
-					s.first[[]rune(name)[1]] = true
-				}
-			}
+			s.confirmKorean(d, c)
 		case cUpper, cLower:
 			s.confirmLatin(d, c)
 		}
 	}
+}
+
+// confirmKorean adds a name in Korean letters.
+func (s *nameSet) confirmKorean(d *doc, c cand) {
+	var buf [8]rune
+	name := buf[:0]
+	for i := c.start; i < c.end && len(name) < len(buf); i++ {
+		if d.cls[i] == cHangul {
+			name = append(name, d.r[i])
+		}
+	}
+	switch n := len(name); {
+	case n < 2 || n > 5, n == 2 && (c.score <= 0.8 || koreanNames().words.has(name)):
+		return
+	case n == 3:
+		s.given.add(name[1:])
+		s.first.add(name[1])
+	}
+	s.korean.add(name)
+	s.first.add(name[0])
+	s.any = true
 }
 
 // confirmLatin adds a name in Latin letters, and those of its words that are
@@ -75,7 +92,7 @@ func (s *nameSet) find(d *doc, chosen []cand) bool {
 	for i := range d.words {
 		w := &d.words[i]
 		if w.hangul {
-			if len(s.first) > 0 && s.first[d.r[w.start]] {
+			if s.any && s.first.has(d.r[w.start]) {
 				s.findKorean(d, w)
 			}
 		} else if len(s.latin) > 0 && d.cls[w.start] == cUpper {

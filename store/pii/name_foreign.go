@@ -1,47 +1,70 @@
 package pii
 
-import "strings"
+import "sync"
 
 // foreignSyllables hardly occur in Korean words but write the sounds of other
 // languages: names of people from abroad are full of them.
 const foreignSyllables = "쩐쯔쯩웬띠똥뚜뚝뚱푹흐쯔샤쉬셰슈숴쇼쩌쑤뤄뤼뮈뷔퓌튀쿄쿤쿨큐캄팃팜팟펠톤틴뉴벳얀얄욘욜잉훙헝샹쟝쳰챠쥔췬궈쉐쟈즈프브트크르츠"
 
+var isForeign = sync.OnceValue(func() *[hangulCount]bool {
+	t := new([hangulCount]bool)
+	for _, r := range foreignSyllables {
+		t[r-hangulBase] = true
+	}
+	return t
+})
+
 // findForeignNames finds names of people from abroad in Korean letters, of one to
 // four words: the whole value of a field or what stands behind a role, or the words
 // before 씨 or 님. Sounds of other languages have to be among them.
 func findForeignNames(d *doc, rec *recogniser) {
+	foreign := isForeign()
 	next := 0
-	for _, w := range d.words {
-		start := int(w.start)
-		if !w.hangul || start < next || w.end-w.start > 7 {
+	for i, w := range d.words {
+		if !w.hangul || int(w.start) < next || w.end-w.start > 7 {
 			continue
 		}
-		k := d.label(start)
-		role := k&(kName|kRole) != 0 && !d.objectBefore(start)
-		if !role {
-			if h := d.hitEndingAt(d.blanksBefore(start)); h != nil && h.kind&(kRole|kName) != 0 && d.class(int(h.start)-1) != cHangul {
-				role = true
+		for _, r := range d.r[w.start:w.end] {
+			if foreign[r-hangulBase] {
+				next = d.foreignFrom(rec, i)
+				break
 			}
-		}
-		end, words, titled := d.foreignWords(start)
-		if end == start || !role && !titled || words > 4 {
-			continue
-		}
-		if strong, all := d.foreignShare(start, end); strong == 0 || strong*4 < all || all < 3 {
-			continue
-		}
-		if d.exactLabel(start, end) != 0 {
-			continue
-		}
-		if titled || d.fieldEnds(end) && (words > 1 || k&kName != 0 || d.at(d.skipBlanks(end)) == '(') {
-			why := "label"
-			if titled {
-				why = "title"
-			}
-			d.add(rec, start, end, 0.75, why+", sounds of another language")
-			next = end
 		}
 	}
+}
+
+// foreignFrom proposes the name that word i belongs to: it may have begun up to
+// three words before. It returns where to go on.
+func (d *doc) foreignFrom(rec *recogniser, i int) int {
+	for n := range 4 {
+		if i-n < 0 || n > 0 && (!d.words[i-n].hangul || d.words[i-n+1].start-d.words[i-n].end != 1 || d.cls[d.words[i-n].end] != cSpace) {
+			break
+		}
+		start := int(d.words[i-n].start)
+		k := d.label(start)
+		labelled := k&(kName|kRole) != 0 && !d.objectBefore(start)
+		if !labelled {
+			h := d.hitEndingAt(d.blanksBefore(start))
+			labelled = h != nil && h.kind&(kRole|kName) != 0 && d.class(int(h.start)-1) != cHangul
+		}
+		end, words, titled := d.foreignWords(start)
+		if end <= int(d.words[i].start) || !labelled && !titled || words > 4 || d.exactLabel(start, end) != 0 {
+			continue
+		}
+		if strong, all := d.foreignShare(start, end); strong*4 < all || all < 3 {
+			continue
+		}
+		if !titled && !(d.fieldEnds(end) && (words > 1 || k&kName != 0 || d.at(d.skipBlanks(end)) == '(')) {
+			continue
+		}
+		why := "label"
+		if titled {
+			why = "title"
+		}
+		d.add(rec, start, end, 0.75, why+", sounds of another language")
+		return end
+	}
+	return int(d.words[i].end)
 }
 
 // foreignWords returns where the words end that can make a name from start on,
@@ -82,7 +105,7 @@ func (d *doc) foreignShare(start, end int) (strong, all int) {
 	for i := start; i < end; i++ {
 		if d.cls[i] == cHangul {
 			all++
-			if strings.ContainsRune(foreignSyllables, d.r[i]) {
+			if isForeign()[d.r[i]-hangulBase] {
 				strong++
 			}
 		}

@@ -65,8 +65,11 @@ func (n *koreanName) evidence() string {
 // prior is what speaks against a name before anything is known.
 const prior = -4
 
+// mostBefore is the most that what stands before a name can weigh.
+const mostBefore = 6.5
+
 // mostAfter is the most that what stands behind a name can weigh.
-const mostAfter = 4.5
+const mostAfter = 5
 
 // weakest is the least weight of a reading that is worth keeping.
 const weakest = -2
@@ -88,20 +91,19 @@ func (d *doc) bestNameAbove(m *nameModel, start, end int, floor float64) koreanN
 	if surname == 0 && !compound {
 		return x.best
 	}
-	x.before, x.why = d.beforeName(start)
 	if surname != 0 {
 		if len(x.r) >= 3 {
 			x.try(3, surname+m.weight(x.r[1], x.r[2]))
 		}
 		if m.single[x.r[1]-hangulBase] {
 			x.try(2, surname-0.9)
-		} else if x.why == whyField || x.why == whyLabel {
+		} else if len(x.r) < 5 && tailOf(x.r[2:], hasCoda(x.r[1])).ok && x.behindLabel() {
 			x.try(2, surname-3.5)
 		}
 		if len(x.r) >= 4 && !compound && m.plain.has(x.r[1:4]) {
 			x.plain = true
 			x.try(4, surname+3)
-		} else if len(x.r) >= 4 && !compound && x.why != "" {
+		} else if len(x.r) >= 4 && !compound && tailOf(x.r[4:], hasCoda(x.r[3])).ok && x.look() != "" {
 			x.try(4, surname-3)
 		}
 	}
@@ -161,6 +163,7 @@ type nameReader struct {
 	r        []rune
 	best     koreanName
 	floor    float64 // readings below do not matter
+	looked   bool    // the next two are set
 	before   float64 // weight of what stands before
 	compound bool    // the surname has two syllables
 	plain    bool    // the given name has three
@@ -179,8 +182,12 @@ func (x *nameReader) try(n int, given float64) {
 	if n == 2 && tailKindOf(x.r[:n])&tailTitle != 0 { // "위원님"
 		return
 	}
-	w := given + t.weight + x.before + prior
-	if !t.ok || w+mostAfter < max(x.best.weight, x.floor) {
+	w := given + t.weight + prior
+	if !t.ok || w+mostBefore+mostAfter < max(x.best.weight, x.floor) {
+		return
+	}
+	x.look()
+	if w += x.before; w+mostAfter < max(x.best.weight, x.floor) && x.why != whyField {
 		return
 	}
 	if !x.known {
@@ -208,6 +215,9 @@ func (x *nameReader) try(n int, given float64) {
 			w -= 1.5
 		}
 	}
+	if x.why == whyField && n == len(x.r) && n < 4 && x.penalty == 0 && x.d.fieldOver(x.start+n) { // whoever it is, this is the name
+		w = max(w, 0.2*float64(n))
+	}
 	if w > x.best.weight {
 		x.best = koreanName{x.start, x.start + n, w, [4]string{x.why, afterWhy, t.evidence, ""}}
 		if given > 3 {
@@ -215,6 +225,18 @@ func (x *nameReader) try(n int, given float64) {
 		}
 	}
 }
+
+// look weighs what stands before the word, once, and says what it is.
+func (x *nameReader) look() string {
+	if !x.looked {
+		x.before, x.why = x.d.beforeName(x.start)
+		x.looked = true
+	}
+	return x.why
+}
+
+// behindLabel says whether the label of a name stands before the word.
+func (x *nameReader) behindLabel() bool { return x.look() == whyField || x.why == whyLabel }
 
 // fieldOver says whether the value of a field can end before r[p], or another
 // label follows.

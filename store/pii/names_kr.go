@@ -23,6 +23,7 @@ type nameModel struct {
 	plain    runeSet              // given names of plain Korean, of two and three syllables
 	single   [hangulCount]bool    // given names of one syllable
 	words    runeSet              // words that look like names, of two to five syllables
+	begins   *pairSet             // what those begin with
 }
 
 // pairSet is a set of pairs of syllables: a matrix over those that occur.
@@ -67,14 +68,14 @@ func (m *nameModel) isCompound(r []rune) bool {
 var surnameTiers = map[string]float32{"1": 1, "2": -0.4, "3": -2.2}
 
 var koreanNames = sync.OnceValue(func() *nameModel {
-	m := &nameModel{compound: runeSet{}, words: runeSet{}, plain: runeSet{}}
+	m := &nameModel{}
 	var given [][2]rune
 	for _, line := range dataLines("surnames_kr.txt") {
 		tier, list, _ := strings.Cut(line, ":")
 		for _, s := range strings.Fields(list) {
 			r := []rune(s)
 			if len(r) == 2 {
-				m.compound.add(s)
+				m.compound.add(r)
 				m.starts[r[0]-hangulBase] = true
 			} else if i := r[0] - hangulBase; m.surname[i] == 0 {
 				m.surname[i] = surnameTiers[tier]
@@ -108,18 +109,23 @@ var koreanNames = sync.OnceValue(func() *nameModel {
 	}
 	for _, line := range dataLines("given_plain_kr.txt") {
 		for _, g := range strings.Fields(line) {
-			m.plain.add(g)
+			m.plain.add([]rune(g))
 		}
 	}
 	for _, r := range "준민솔별산찬율건현훈진욱웅혁철석호결봄린윤은빈선숙용한원혜희정수연영경미란옥담람슬샘섭균" {
 		m.single[r-hangulBase] = true
 	}
 	m.given = newPairSet(given)
+	var begins [][2]rune
 	for _, line := range dataLines("words_kr.txt") {
 		for _, w := range strings.Fields(line) {
-			m.words.add(w)
+			if r := []rune(w); len(r) > 1 && classOf(r[0]) == cHangul && classOf(r[1]) == cHangul {
+				m.words.add(r)
+				begins = append(begins, [2]rune{r[0], r[1]})
+			}
 		}
 	}
+	m.begins = newPairSet(begins)
 	return m
 })
 
@@ -142,6 +148,9 @@ func (m *nameModel) weight(a, b rune) float64 {
 // wordPenalty is how much speaks against a name because the text word r begins
 // like an ordinary word.
 func (m *nameModel) wordPenalty(r []rune) float64 {
+	if !m.begins.has(r[0], r[1]) {
+		return 0
+	}
 	for n := min(len(r), 5); n >= 2; n-- {
 		if m.words.has(r[:n]) {
 			switch {
@@ -211,19 +220,18 @@ var tailLists = map[tailKind]string{
 
 // tailTable looks the lists up.
 type tailTable struct {
-	kinds  map[runeKey]tailKind
+	kinds  runeMap[tailKind]
 	starts [hangulCount]bool // first syllables of all of them
 }
 
 var tails = sync.OnceValue(func() *tailTable {
-	t := &tailTable{kinds: make(map[runeKey]tailKind)}
+	t := &tailTable{}
 	for kind, list := range tailLists {
 		for w := range strings.FieldsSeq(list) {
 			r := []rune(w)
-			if k, ok := keyOf(r); ok {
-				t.kinds[k] |= kind
-				t.starts[r[0]-hangulBase] = true
-			}
+			known, _ := t.kinds.get(r)
+			t.kinds.put(r, known|kind)
+			t.starts[r[0]-hangulBase] = true
 		}
 	}
 	return t
@@ -231,11 +239,8 @@ var tails = sync.OnceValue(func() *tailTable {
 
 // tailKindOf returns what r is.
 func tailKindOf(r []rune) tailKind {
-	k, ok := keyOf(r)
-	if !ok {
-		return 0
-	}
-	return tails().kinds[k]
+	k, _ := tails().kinds.get(r)
+	return k
 }
 
 // tailOf judges r, the rest of the word behind a name; coda says whether the

@@ -12,12 +12,12 @@ type wordList struct {
 }
 
 func readWordList(file string) *wordList {
-	l := &wordList{runeSet{}, map[string]bool{}}
+	l := &wordList{english: map[string]bool{}}
 	for _, line := range dataLines(file) {
 		lang, list, _ := strings.Cut(line, ":")
 		for w := range strings.FieldsSeq(list) {
 			if lang == "ko" {
-				l.korean.add(w)
+				l.korean.add([]rune(w))
 			} else {
 				l.english[w] = true
 			}

@@ -28,7 +28,7 @@ func findRecords(d *doc, rec *recogniser) {
 		labelled := d.label(at)&kRecord != 0
 		patient := false
 		if !labelled {
-			patient = g.len() > 5 && d.besidePatient(at, start)
+			patient = g.len() > 5 && (d.besidePatient(at, start) || d.numberOfPerson(at, start))
 			if !patient && !d.behindPatient(at) {
 				continue
 			}
@@ -114,6 +114,19 @@ func (d *doc) besidePatient(at, start int) bool {
 		return d.nameEnds(n)
 	}
 	return false
+}
+
+// numberOfPerson says whether "ID" or "No." stands before the digits r[start:],
+// with letters from at on, and the label of a name or a patient close by.
+func (d *doc) numberOfPerson(at, start int) bool {
+	if d.label(at)&kNumber == 0 {
+		return false
+	}
+	if h, ok := d.near(at, 40, kName|kDOB); ok && h.kind&kNumber == 0 {
+		return true
+	}
+	_, ok := d.after(start, 40, kName|kDOB)
+	return ok
 }
 
 // shapeOfOthers says whether r[start:end] is grouped as resident, corporation and

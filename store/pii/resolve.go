@@ -24,20 +24,25 @@ func (m *Masker) choose(d *doc, least float64) []cand {
 	if len(kept) == 0 {
 		return nil
 	}
-	slices.SortStableFunc(kept, func(a, b cand) int {
-		return cmp.Or(
-			cmp.Compare(b.score, a.score),
-			(b.end-b.start)-(a.end-a.start),
-			a.rank-b.rank,
-			a.start-b.start,
-		)
+	order := d.order[:0] // the candidates are large to move about
+	for i := range kept {
+		order = append(order, int32(i))
+	}
+	d.order = order
+	slices.SortFunc(order, func(i, j int32) int {
+		a, b := &kept[i], &kept[j]
+		if c := cmp.Compare(b.score, a.score); c != 0 {
+			return c
+		}
+		return cmp.Or((b.end-b.start)-(a.end-a.start), a.rank-b.rank, a.start-b.start, int(i-j))
 	})
 	if m.allow != nil {
 		m.allow.mark(d)
 	}
-	var chosen []cand
+	won := order[:0] // overwrites what was gone over
 	d.taken = resize(d.taken, len(d.r))
-	for _, c := range kept {
+	for _, i := range order {
+		c := kept[i]
 		if slices.Contains(d.taken[c.start:c.end], true) {
 			continue
 		}
@@ -46,9 +51,13 @@ func (m *Masker) choose(d *doc, least float64) []cand {
 		}
 		d.steps += c.end - c.start
 		if m.wanted[c.entity] && (m.allow == nil || !m.allow.permits(d, c)) && !d.keeps(c) {
-			chosen = append(chosen, c)
+			won = append(won, i)
 		}
 	}
-	slices.SortFunc(chosen, func(a, b cand) int { return a.start - b.start })
+	slices.SortFunc(won, func(i, j int32) int { return kept[i].start - kept[j].start })
+	chosen := make([]cand, len(won))
+	for n, i := range won {
+		chosen[n] = kept[i]
+	}
 	return chosen
 }

@@ -300,9 +300,9 @@ func (s *ruleSet) findWords(d *doc) {
 		}
 		state = a.step(state, sym)
 		// The longest word that ends here, and if it is part of another word, a shorter one.
-		for at := state; a.out[at].length > 0; at = a.fail[at] {
+		for at := state; a.ends(at).length > 0; at = a.states[at].fail {
 			d.steps++
-			o := a.out[at]
+			o := a.ends(at)
 			if start := i + 1 - int(o.length); d.wordStands(start, i+1) {
 				s.add(d, &s.rules[o.kind-1], start, i+1, "word of a list")
 				break

@@ -44,24 +44,53 @@ func (d *doc) scanTables() {
 		for hits < len(d.hits) && int(d.hits[hits].start) < start {
 			hits++
 		}
-		if columns == 0 && end-start < 400 && hits < len(d.hits) && int(d.hits[hits].start) < end && d.bareBefore(start, int(d.hits[hits].start)) {
-			for _, m := range [...]rune{',', '\t', '|', ';', '/', ' '} {
-				labels := 0
-				var kinds [maxColumns]kind
-				n := d.fields(start, end, m, func(i, from, to int) {
-					if k := d.exactLabel(from, to); k != 0 {
-						kinds[i] = k
-						labels++
-					}
-				})
-				if n >= 2 && labels >= 2 && labels*2 >= n {
-					header, columns, mark = kinds, n, m
-					break
-				}
+		if columns == 0 && end-start < 400 && hits+1 < len(d.hits) && int(d.hits[hits+1].start) < end && d.bareBefore(start, int(d.hits[hits].start)) {
+			if mark = d.markBehind(int(d.hits[hits].end), end); mark == 0 {
+				mark = d.markBehind(int(d.hits[hits+1].end), end)
+			}
+			if mark != 0 {
+				columns = d.header(start, end, mark, &header)
 			}
 		}
 		start = end + 1
 	}
+}
+
+// header reads the line r[start:end] as the header of a table and returns the
+// number of its columns, or 0 if too few of its fields are labels.
+func (d *doc) header(start, end int, mark rune, kinds *[maxColumns]kind) (columns int) {
+	clear(kinds[:])
+	labels := 0
+	n := d.fields(start, end, mark, func(i, from, to int) {
+		if k := d.exactLabel(from, to); k != 0 {
+			kinds[i] = k
+			labels++
+		}
+	})
+	if n < 2 || labels < 2 || labels*2 < n {
+		return 0
+	}
+	return n
+}
+
+// markBehind returns the mark that stands between two fields behind the label
+// that ends at p, or 0.
+func (d *doc) markBehind(p, end int) rune {
+	q := p
+	for q < end && (d.cls[q] == cSpace && d.r[q] != '\t' || d.r[q] == '"' || d.r[q] == '\'') {
+		q++
+	}
+	switch r := d.at(q); {
+	case q >= end:
+		return 0
+	case r == ',' || r == '\t' || r == '|' || r == ';':
+		return r
+	case r == '/' && q > p && d.class(q+1) == cSpace:
+		return r
+	case q > p+1 && d.cls[p] == cSpace:
+		return ' '
+	}
+	return 0
 }
 
 // bareBefore says whether only blanks, bars and quotes stand in r[from:to], or

@@ -19,13 +19,13 @@ func cpuSeconds() float64 {
 }
 
 // mixed is a document as institutions have them, Korean and English: one text of
-// the test data to four times its length of text that holds nothing personal.
+// the test data, with three findings, to ten times its length of other text.
 func mixed(texts, plain []string) string {
 	var b strings.Builder
 	free := 0
 	for i, t := range texts {
 		b.WriteString(t + "\n")
-		for n := 0; n < 4*len(t); free++ {
+		for n := 0; n < 10*len(t); free++ {
 			p := plain[(i+free)%len(plain)]
 			b.WriteString(p + "\n")
 			n += len(p)

@@ -37,6 +37,8 @@ type doc struct {
 	off  []uint32 // byte offset in text where r[i] begins
 	ends []uint32 // byte offset where r[i] ends; empty when every r[i] is one source rune
 
+	stale   bool    // r has changed since it was scanned
+	fresh   []int32 // indexes of the mask tokens that are new
 	soft    []int32 // indexes before which an invisible character was dropped
 	groups  []group // digit groups, in order
 	split   []group // groups again, cut at the places in soft
@@ -109,11 +111,13 @@ func (d *doc) reset(text string) {
 	d.r, d.cls, d.off, d.ends = d.r[:0], d.cls[:0], d.off[:0], d.ends[:0]
 	d.soft = d.soft[:0]
 	d.steps = 0
+	d.fresh = d.fresh[:0]
 	d.clearScan()
 }
 
 // clearScan forgets what was found in r, but not r.
 func (d *doc) clearScan() {
+	d.stale = true
 	d.groups, d.split, d.ats, d.marks, d.persons, d.hans = d.groups[:0], d.split[:0], d.ats[:0], d.marks[:0], d.persons[:0], d.hans[:0]
 	d.words, d.hits, d.values, d.cells = d.words[:0], d.hits[:0], d.values[:0], d.cells[:0]
 	d.dates, d.cands, d.weak = d.dates[:0], d.cands[:0], d.weak[:0]
@@ -155,8 +159,13 @@ func (d *doc) byteEnd(i int) int {
 	if len(d.ends) > 0 {
 		return int(d.ends[i-1])
 	}
-	o := int(d.off[i-1])
-	if d.cls[i-1] == cToken {
+	return d.sourceEnd(i - 1)
+}
+
+// sourceEnd returns where the one rune or mask token ends that r[i] is.
+func (d *doc) sourceEnd(i int) int {
+	o := int(d.off[i])
+	if d.cls[i] == cToken {
 		return o + d.markLen(d.text[o:])
 	}
 	_, n := utf8.DecodeRuneInString(d.text[o:])

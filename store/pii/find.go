@@ -9,6 +9,7 @@ const maxRounds = 6
 type record struct {
 	m     *Masker
 	ds    []*doc
+	look  []look // what of each text has to be looked at
 	names nameSet
 	all   [][]Finding // so far, of each text
 }
@@ -22,12 +23,11 @@ func (m *Masker) find(texts []string, g Guidance) [][]Finding {
 
 // read looks for everything that is masked in a record.
 func (m *Masker) read(texts []string, g Guidance) *record {
-	rec := &record{m: m, ds: make([]*doc, len(texts)), all: make([][]Finding, len(texts))}
+	rec := &record{m: m, ds: make([]*doc, len(texts)), look: make([]look, len(texts)), all: make([][]Finding, len(texts))}
 	keep := keepSet(g.Keep)
 	for i, text := range texts {
 		rec.ds[i] = newDoc(text, m.rules.entities())
 		rec.ds[i].keep = keep
-		rec.ds[i].scan()
 	}
 	rec.settle()
 	if rec.suggest(g.More) {
@@ -39,35 +39,61 @@ func (m *Masker) read(texts []string, g Guidance) *record {
 // settle masks what the rules find until they find nothing new.
 func (rec *record) settle() {
 	chosen := make([][]cand, len(rec.ds))
-	changed := make([]bool, len(rec.ds)) // since the recognisers last saw it
-	for i := range changed {
-		changed[i] = true
+	for i := range rec.look {
+		rec.look[i] = lookAll
 	}
 	for range maxRounds {
+		known := rec.names.size()
 		for i, d := range rec.ds {
 			chosen[i] = nil
-			if !changed[i] {
-				continue
-			}
-			changed[i] = false
-			rec.m.recognise(d)
-			chosen[i] = rec.m.choose(d, rec.m.minScore)
-			rec.names.confirm(d, chosen[i])
-		}
-		fresh := false
-		for i, d := range rec.ds {
-			if rec.names.find(d, chosen[i]) {
+			switch rec.look[i] {
+			case lookAll:
+				d.refresh()
+				rec.m.recognise(d)
 				chosen[i] = rec.m.choose(d, rec.m.minScore)
-			}
-			if len(chosen[i]) > 0 {
-				fresh, changed[i] = true, true
-				rec.mask(i, chosen[i])
+				rec.names.confirm(d, chosen[i])
+			case lookNear:
+				chosen[i] = rec.around(d)
 			}
 		}
-		if !fresh {
+		if !rec.spread(chosen, rec.names.size() > known) {
 			break
 		}
 	}
+}
+
+// spread looks for the names of the record in all of its texts, masks what was
+// chosen, and says whether anything is left to look at. Grew says whether there
+// are new names.
+func (rec *record) spread(chosen [][]cand, grew bool) (more bool) {
+	for i, d := range rec.ds {
+		next := lookNothing
+		switch rec.look[i] {
+		case lookNothing:
+			if grew {
+				d.refresh()
+				d.clearCands()
+				if rec.names.find(d, nil) {
+					chosen[i] = rec.m.choose(d, rec.m.minScore)
+				}
+			}
+		case lookNear:
+			if grew { // they may stand anywhere
+				next = lookAll
+			}
+		case lookAll:
+			if rec.names.find(d, chosen[i]) {
+				chosen[i] = rec.m.choose(d, rec.m.minScore)
+			}
+		}
+		if len(chosen[i]) > 0 {
+			rec.mask(i, chosen[i])
+			next = max(next, d.whereToLook())
+		}
+		rec.look[i] = next
+		more = more || next != lookNothing
+	}
+	return more
 }
 
 // recognise lets every recogniser that takes part, and the user's rules, look at
@@ -84,7 +110,6 @@ func (rec *record) mask(i int, chosen []cand) {
 	d := rec.ds[i]
 	rec.all[i] = merge(rec.all[i], findings(d, chosen))
 	d.collapse(chosen)
-	d.scan()
 }
 
 // free gives the work space back.
@@ -130,10 +155,9 @@ func (d *doc) collapse(chosen []cand) {
 	r, cls, off, ends := d.r[:0], d.cls[:0], d.off[:0], d.ends
 	composed := len(ends) > 0
 	if !composed { // from now on a rune can be longer than itself
-		ends = d.spare[:0]
-		for i := range d.r {
-			ends = append(ends, uint32(d.byteEnd(i+1)))
-		}
+		d.ends = d.spare[:0]
+		d.fillEnds()
+		ends, d.ends = d.ends, nil
 		d.spare = ends
 	}
 	outEnds := ends[:0]
@@ -150,8 +174,10 @@ func (d *doc) collapse(chosen []cand) {
 		r, cls = append(r, d.r[pos:to]...), append(cls, d.cls[pos:to]...)
 		off, outEnds = append(off, d.off[pos:to]...), append(outEnds, ends[pos:to]...)
 	}
+	d.fresh = d.fresh[:0]
 	for _, c := range chosen {
 		keep(c.start)
+		d.fresh = append(d.fresh, int32(len(r)))
 		start, end := d.off[c.start], ends[c.end-1]
 		mark := rune(0)
 		if c.entity == Person {
@@ -162,5 +188,24 @@ func (d *doc) collapse(chosen []cand) {
 	}
 	keep(len(d.r))
 	d.r, d.cls, d.off, d.ends = r, cls, off, outEnds
+	cells := d.moveCells(chosen)
 	d.clearScan()
+	d.cells = cells
+}
+
+// moveCells returns the fields of tables at the places that they have once each
+// of the chosen stretches is one rune; what is masked is no field any more.
+func (d *doc) moveCells(chosen []cand) []cell {
+	kept := d.cells[:0]
+	shift, n := 0, 0
+	for _, c := range d.cells {
+		for n < len(chosen) && chosen[n].end <= int(c.pos) {
+			shift += chosen[n].end - chosen[n].start - 1
+			n++
+		}
+		if n == len(chosen) || int(c.pos) < chosen[n].start {
+			kept = append(kept, cell{c.pos - int32(shift), c.kind})
+		}
+	}
+	return kept
 }

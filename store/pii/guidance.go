@@ -68,6 +68,7 @@ func (rec *record) suggest(more []Suggestion) bool {
 		return false
 	}
 	for _, d := range rec.ds {
+		d.refresh()
 		d.clearCands()
 	}
 	for i, s := range more[:min(len(more), maxSuggestions)] {

@@ -22,6 +22,9 @@ type syllables [4]uint64
 func (s *syllables) add(r rune)      { s[r>>6&3] |= 1 << (r & 63) }
 func (s *syllables) has(r rune) bool { return s[r>>6&3]>>(r&63)&1 == 1 }
 
+// size returns the number of names and parts of names.
+func (s *nameSet) size() int { return s.korean.words.n + s.given.words.n + len(s.latin) }
+
 // confirmScore is how sure a name must be to be looked for elsewhere.
 const confirmScore = 0.6
 

@@ -1,6 +1,7 @@
 package pii
 
 import (
+	"slices"
 	"strings"
 	"sync"
 	"unicode"
@@ -104,6 +105,8 @@ func foldRune(t *[0x10000]uint16, r rune) rune {
 func (d *doc) normalise() {
 	t := fold()
 	text := d.text
+	n := utf8.RuneCountInString(text)
+	d.r, d.cls, d.off = slices.Grow(d.r, n), slices.Grow(d.cls, n), slices.Grow(d.off, n)
 	for i := 0; i < len(text); {
 		c := text[i]
 		if c < utf8.RuneSelf {
@@ -132,12 +135,15 @@ func (d *doc) normalise() {
 		case drop:
 			d.soft = append(d.soft, int32(len(d.r)))
 		case hard:
-			d.normaliseSlow(t)
-			return
+			i = d.compose(t, i, n)
+			continue
 		default:
 			d.push(f, classOf(f), i)
 		}
 		i += n
+	}
+	if len(d.ends) > 0 {
+		d.fillEnds()
 	}
 }
 
@@ -155,25 +161,40 @@ func (d *doc) push(r rune, c class, off int) {
 	d.off = append(d.off, uint32(off))
 }
 
-// normaliseSlow does the same for a text that has to be composed (NFC) first.
-// Every rune of a composed segment maps to the whole segment, so that a span
-// never cuts a letter from its marks.
-func (d *doc) normaliseSlow(t *[0x10000]uint16) {
-	d.reset(d.text)
+// compose pushes the segment (NFC) that the rune of n bytes at text[i:] belongs to,
+// perhaps with what was pushed last, and returns where the segment ends. Every rune
+// of it maps to the whole segment, so that a span never cuts a letter from its
+// marks.
+func (d *doc) compose(t *[0x10000]uint16, i, n int) int {
+	d.fillEnds()
+	start, kept := i, len(d.r)
+	if kept > 0 && d.cls[kept-1] != cToken && int(d.ends[kept-1]) == i && !norm.NFC.PropertiesString(d.text[i:]).BoundaryBefore() {
+		start = int(d.off[kept-1])
+		for kept > 0 && int(d.off[kept-1]) == start {
+			kept--
+		}
+	}
 	var it norm.Iter
-	for from := 0; from < len(d.text); {
-		to, mark := d.nextMark(from)
-		it.InitString(norm.NFC, d.text[from:to])
-		for !it.Done() {
-			start := from + it.Pos()
-			seg := it.Next()
-			d.pushSegment(t, seg, start, from+it.Pos())
+	it.InitString(norm.NFC, d.text[start:])
+	seg := it.Next()
+	end := start + it.Pos()
+	if end <= i { // too many marks on one letter
+		seg, start, end, kept = []byte(d.text[i:i+n]), i, i+n, len(d.r)
+	}
+	d.r, d.cls, d.off, d.ends = d.r[:kept], d.cls[:kept], d.off[:kept], d.ends[:kept]
+	d.pushSegment(t, seg, start, end)
+	return end
+}
+
+// fillEnds sets the ends of the runes that have none yet.
+func (d *doc) fillEnds() {
+	if n := len(d.off); len(d.soft) == 0 && n > 0 && len(d.ends) < n { // each ends where the next begins
+		for i := len(d.ends) + 1; i < n; i++ {
+			d.ends = append(d.ends, d.off[i])
 		}
-		if mark > 0 {
-			d.push(tokenRune(d.text[to:]), cToken, to)
-			d.ends = append(d.ends, uint32(to+mark))
-		}
-		from = to + mark
+	}
+	for i := len(d.ends); i < len(d.r); i++ {
+		d.ends = append(d.ends, uint32(d.sourceEnd(i)))
 	}
 }
 
@@ -195,20 +216,6 @@ func (d *doc) pushSegment(t *[0x10000]uint16, seg []byte, start, end int) {
 		d.push(f, classOf(f), start)
 		d.ends = append(d.ends, uint32(end))
 	}
-}
-
-// nextMark returns where the next mask token begins at or after from, and its
-// length; without one, the end of the text and 0.
-func (d *doc) nextMark(from int) (pos, n int) {
-	text := d.text
-	for i := from; i < len(text); i++ {
-		if text[i] == '<' || text[i] == '[' {
-			if n := d.markLen(text[i:]); n > 0 {
-				return i, n
-			}
-		}
-	}
-	return len(text), 0
 }
 
 var asciiClass = func() (t [128]class) {

@@ -19,14 +19,20 @@ const (
 
 // scan goes over the text once and fills the lists of candidates.
 func (d *doc) scan() {
+	d.scanLists()
+	d.scanTables()
+	d.scanContext()
+	d.scanDates()
+	d.stale = false
+}
+
+// scanLists fills the lists that tell nothing of their surroundings.
+func (d *doc) scanLists() {
 	d.scanClasses()
 	d.unmaskConfusables()
 	d.scanSeparators(d.groups)
 	d.splitGroups()
 	lexicon().scan(d)
-	d.scanTables()
-	d.scanContext()
-	d.scanDates()
 }
 
 func (d *doc) scanClasses() {

@@ -39,6 +39,7 @@ func (m *Masker) short(d *doc, from float64) []Finding {
 	if from >= m.minScore {
 		return nil
 	}
+	d.refresh()
 	d.clearCands()
 	m.recognise(d)
 	for _, n := range d.weak {

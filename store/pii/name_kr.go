@@ -97,13 +97,13 @@ func (d *doc) bestNameAbove(m *nameModel, start, end int, floor float64) koreanN
 		}
 		if m.single[x.r[1]-hangulBase] {
 			x.try(2, surname-0.9)
-		} else if len(x.r) < 5 && tailOf(x.r[2:], hasCoda(x.r[1])).ok && x.behindLabel() {
+		} else if d.flag[start]&flagValue != 0 && x.behindLabel() {
 			x.try(2, surname-3.5)
 		}
 		if len(x.r) >= 4 && !compound && m.plain.has(x.r[1:4]) {
 			x.plain = true
 			x.try(4, surname+3)
-		} else if len(x.r) >= 4 && !compound && tailOf(x.r[4:], hasCoda(x.r[3])).ok && x.look() != "" {
+		} else if len(x.r) >= 4 && !compound && tailOf(x.r[4:], hasCoda(x.r[3])).ok && d.labelNear(start) && x.look() != "" {
 			x.try(4, surname-3)
 		}
 	}
@@ -233,6 +233,12 @@ func (x *nameReader) look() string {
 		x.looked = true
 	}
 	return x.why
+}
+
+// labelNear says whether a word of the lexicon ends close before r[start]: without
+// one, nothing that is sure of itself stands before a name.
+func (d *doc) labelNear(start int) bool {
+	return d.flag[start]&flagValue != 0 || d.hitEndingAt(d.blanksBefore(start)) != nil
 }
 
 // behindLabel says whether the label of a name stands before the word.

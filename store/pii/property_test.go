@@ -84,6 +84,30 @@ func TestProperties(t *testing.T) {
 	}
 }
 
+// TestPropertiesLong holds for texts that are so long that they are looked at
+// again only near what was masked.
+func TestPropertiesLong(t *testing.T) {
+	texts := corpus(t)
+	var plain []string
+	for _, row := range readMarked(t, "own_dev.txt") {
+		if strings.Contains(row.ID, "neg") {
+			plain = append(plain, row.Text)
+		}
+	}
+	rng := rand.New(rand.NewPCG(3, 4))
+	for range 40 {
+		var b strings.Builder
+		for range 12 {
+			b.WriteString(texts[rng.IntN(len(texts))] + "\n")
+			for range 4 + rng.IntN(20) {
+				b.WriteString(plain[rng.IntN(len(plain))] + " ")
+			}
+		}
+		check(t, b.String())
+	}
+	check(t, strings.Join(texts, "\n"))
+}
+
 // TestPropertiesMutated cuts, doubles, joins and disturbs the texts.
 func TestPropertiesMutated(t *testing.T) {
 	texts := corpus(t)

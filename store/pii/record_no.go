@@ -122,6 +122,9 @@ func (d *doc) numberOfPerson(at, start int) bool {
 	if d.label(at)&kNumber == 0 {
 		return false
 	}
+	if h := d.labelHit(at); h != nil && d.class(int(h.start)-1) == cHangul { // 승인번호
+		return false
+	}
 	if h, ok := d.near(at, 40, kName|kDOB); ok && h.kind&kNumber == 0 {
 		return true
 	}

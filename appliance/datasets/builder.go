@@ -38,9 +38,13 @@ type builder struct {
 	unique bool
 	seen   map[[sha256.Size]byte]bool // examples by the hash of their texts
 
+	// second is what a model proposed for the file's rows; nil without a second pass.
+	second *secondPass
+
 	entities pii.Summary
 	rows     int // examples with findings
 	values   map[string]*value
+	asked    map[string]bool // tokens that stand in questions
 }
 
 // value is a masked value that stands in answers.
@@ -52,7 +56,10 @@ type value struct {
 
 // newBuilder returns a builder that masks as mask does now.
 func newBuilder(mask *masking.Service) *builder {
-	return &builder{mask: mask.Pinned(), seen: map[[sha256.Size]byte]bool{}, entities: pii.Summary{}, values: map[string]*value{}}
+	return &builder{
+		mask: mask.Pinned(), seen: map[[sha256.Size]byte]bool{}, entities: pii.Summary{},
+		values: map[string]*value{}, asked: map[string]bool{},
+	}
 }
 
 // setSystem sets the system prompt for examples that have none.
@@ -70,14 +77,13 @@ func (b *builder) add(row int, group string, split store.Split, turns []turn, j 
 	if b.system != "" && (len(turns) == 0 || turns[0].role != "system") {
 		turns = append([]turn{{role: "system", content: b.system}}, turns...)
 	}
-	if j.rejected != "" { // masked with the rest, so that a value has one token in both answers
-		turns = append(slices.Clip(turns), turn{role: "assistant", content: j.rejected})
+	turns = withRejected(turns, j)
+	g, err := b.mask.Guidance(own(turns))
+	if err != nil {
+		return err
 	}
-	texts := make([]string, len(turns))
-	for i, t := range turns {
-		texts[i] = t.content
-	}
-	masked, findings, err := b.mask.MaskRecord(texts)
+	g.More = append(g.More, b.second.of(row)...)
+	masked, findings, err := b.mask.MaskGuided(contents(turns), g)
 	if err != nil {
 		return err
 	}
@@ -102,7 +108,34 @@ func (b *builder) add(row int, group string, split store.Split, turns []turn, j 
 	b.seen[key] = true
 	b.examples = append(b.examples, ex)
 	b.count(group, turns, findings)
-	return nil
+	return b.second.count(row, contents(turns), findings)
+}
+
+// contents are the texts of turns.
+func contents(turns []turn) []string {
+	texts := make([]string, len(turns))
+	for i, t := range turns {
+		texts[i] = t.content
+	}
+	return texts
+}
+
+// own are the texts that identify an example: without the system prompt, which
+// may be another one at the next import.
+func own(turns []turn) []string {
+	if len(turns) > 0 && turns[0].role == "system" {
+		turns = turns[1:]
+	}
+	return contents(turns)
+}
+
+// withRejected adds the answer of a pair that is not preferred, so that it is
+// masked with the rest and a value has one token in both answers.
+func withRejected(turns []turn, j judgement) []turn {
+	if j.rejected == "" {
+		return turns
+	}
+	return append(slices.Clip(turns), turn{role: "assistant", content: j.rejected})
 }
 
 // addStored takes up an example of an older version. Its texts are masked
@@ -142,6 +175,11 @@ func (b *builder) count(group string, turns []turn, findings [][]pii.Finding) {
 		any = any || len(list) > 0
 		b.entities.Add(list)
 		if turns[i].role != "assistant" {
+			if turns[i].role == "user" {
+				for _, f := range list {
+					b.asked[f.Token] = true
+				}
+			}
 			continue
 		}
 		for _, f := range list {
@@ -178,12 +216,18 @@ var private = []string{
 	pii.HealthInsurance, pii.MedicalRecord, pii.CreditCard, pii.SocialSecurity, pii.Secret,
 }
 
-// report gives the counts and the proposals, most frequent first.
+// report gives the counts and the proposals, most frequent first. A value that
+// stands in a question may be that of the person who asks or is asked about, so
+// it is counted, and not proposed.
 func (b *builder) report() MaskReport {
 	rep := MaskReport{Entities: b.entities, Rows: b.rows}
 	for _, token := range slices.Sorted(maps.Keys(b.values)) {
 		v := b.values[token]
-		if len(v.groups) >= proposalQuestions && !slices.Contains(private, v.entity) {
+		switch {
+		case len(v.groups) < proposalQuestions || slices.Contains(private, v.entity):
+		case b.asked[token]:
+			rep.Asked++
+		default:
 			rep.Proposals = append(rep.Proposals, Proposal{Token: token, Entity: v.entity, Rows: v.rows, Questions: len(v.groups)})
 		}
 	}

@@ -25,6 +25,9 @@ type Service struct {
 	mask *masking.Service
 	// making is held while a version is made, so that its parent is the newest.
 	making sync.Mutex
+	// SecondPass opens the models that imports with a second pass ask for; nil
+	// refuses such imports. It is set before the Service is used.
+	SecondPass OpenReader
 }
 
 // New returns a Service.
@@ -39,6 +42,13 @@ var goodName = regexp.MustCompile(`^[\p{L}\p{N}][\p{L}\p{N}._-]{0,63}$`)
 // sealed original of a failed import is removed. What is wrong with the file
 // is a *fault.Error with the file, row and column.
 func (s *Service) Import(ctx context.Context, req ImportRequest, r io.Reader) (store.Version, error) {
+	return s.ImportWatched(ctx, req, r, nil)
+}
+
+// ImportWatched is Import with a second pass, if the request asks for it, whose
+// progress is reported: the number of examples that were read and that there
+// are, one call at a time. progress may be nil.
+func (s *Service) ImportWatched(ctx context.Context, req ImportRequest, r io.Reader, progress func(done, total int)) (store.Version, error) {
 	if !goodName.MatchString(req.Name) {
 		return store.Version{}, fault.New(fault.Invalid, "", "name", "%q is not a good name for a dataset: use 1 to 64 letters, digits, points, dashes and underscores, a letter or digit first.", req.Name)
 	}
@@ -55,39 +65,24 @@ func (s *Service) Import(ctx context.Context, req ImportRequest, r io.Reader) (s
 	if err != nil {
 		return store.Version{}, err
 	}
-	version, err := s.importFile(ctx, req, name, file.ID)
+	version, err := s.importFile(ctx, req, file, progress)
 	if err != nil {
 		return store.Version{}, errors.Join(err, s.st.DeleteFile(file.ID))
 	}
 	return version, nil
 }
 
-func (s *Service) importFile(ctx context.Context, req ImportRequest, name, fileID string) (store.Version, error) {
-	records, err := s.read(ctx, req, name, fileID)
+func (s *Service) importFile(ctx context.Context, req ImportRequest, file store.File, progress func(done, total int)) (store.Version, error) {
+	records, cleaned, err := s.records(ctx, req, file)
 	if err != nil {
 		return store.Version{}, err
 	}
-	records, cleaned, err := clean.CleanContext(ctx, records, clean.Options{KeepHTML: req.KeepHTML})
+	second, err := s.readAgain(ctx, req, records, progress)
 	if err != nil {
 		return store.Version{}, err
 	}
-	if len(records) == 0 {
-		return store.Version{}, fault.New(fault.Invalid, "no_examples", "", "%s has no row to learn from: of %d rows, all were dropped (%s).", name, cleaned.Rows, dropped(cleaned))
-	}
-	if err := s.decide(req); err != nil {
+	if err := s.settle(req); err != nil {
 		return store.Version{}, err
-	}
-	b := newBuilder(s.mask)
-	if err := b.setSystem(req.System); err != nil {
-		return store.Version{}, err
-	}
-	for _, rec := range records {
-		if err := ctx.Err(); err != nil {
-			return store.Version{}, err
-		}
-		if err := b.add(rec.Row, rec.Group, "", turns(rec), judgement{rec.Rejected, rec.Desirable}); err != nil {
-			return store.Version{}, err
-		}
 	}
 	s.making.Lock()
 	defer s.making.Unlock()
@@ -95,17 +90,72 @@ func (s *Service) importFile(ctx context.Context, req ImportRequest, name, fileI
 	if err != nil {
 		return store.Version{}, err
 	}
-	if req.Append && parent > 0 {
-		b.unique = true
-		if err := s.carry(ctx, b, req.Name, parent); err != nil {
+	in := made{name: req.Name, parent: parent, origin: "import", fileID: file.ID, system: req.System, records: records, cleaned: cleaned, second: second, source: source(req)}
+	if req.Append {
+		in.source.Carried = parent
+	}
+	return s.makeVersion(ctx, in, Report{})
+}
+
+// records reads and cleans the sealed original.
+func (s *Service) records(ctx context.Context, req ImportRequest, file store.File) ([]ingest.Record, clean.Report, error) {
+	records, err := s.read(ctx, req, file.Name, file.ID)
+	if err != nil {
+		return nil, clean.Report{}, err
+	}
+	records, cleaned, err := clean.CleanContext(ctx, records, clean.Options{KeepHTML: req.KeepHTML})
+	if err == nil && len(records) == 0 {
+		err = fault.New(fault.Invalid, "no_examples", "", "%s has no row to learn from: of %d rows, all were dropped (%s).", file.Name, cleaned.Rows, dropped(cleaned))
+	}
+	return records, cleaned, err
+}
+
+// source is what is kept of a request, so that the file can be read again.
+func source(req ImportRequest) Source {
+	req.Name, req.System, req.Allow, req.SecondPass, req.Model = "", "", nil, false, ""
+	return Source{Request: req}
+}
+
+// made is a version that is being made of a file.
+type made struct {
+	name    string
+	parent  int
+	origin  string
+	fileID  string
+	system  string
+	records []ingest.Record
+	cleaned clean.Report
+	second  *secondPass
+	source  Source
+}
+
+// makeVersion masks the records and stores the version. The caller holds making.
+func (s *Service) makeVersion(ctx context.Context, in made, rep Report) (store.Version, error) {
+	b := newBuilder(s.mask)
+	b.second = in.second
+	if err := b.setSystem(in.system); err != nil {
+		return store.Version{}, err
+	}
+	for _, rec := range in.records {
+		if err := ctx.Err(); err != nil {
+			return store.Version{}, err
+		}
+		if err := b.add(rec.Row, rec.Group, "", turns(rec), judgement{rec.Rejected, rec.Desirable}); err != nil {
 			return store.Version{}, err
 		}
 	}
-	return s.create(ctx, b, store.NewVersion{Dataset: req.Name, Parent: parent, Origin: "import", FileID: fileID}, Report{Clean: &cleaned})
+	if in.source.Carried > 0 {
+		b.unique = true
+		if err := s.carry(ctx, b, in.name, in.source.Carried); err != nil {
+			return store.Version{}, err
+		}
+	}
+	rep.Clean, rep.Source, rep.SecondPass = &in.cleaned, &in.source, in.second.report()
+	return s.create(ctx, b, store.NewVersion{Dataset: in.name, Parent: in.parent, Origin: in.origin, FileID: in.fileID}, rep)
 }
 
-// decide makes the policy and the allowed values of a request those of the project.
-func (s *Service) decide(req ImportRequest) error {
+// settle makes the policy and the allowed values of a request those of the project.
+func (s *Service) settle(req ImportRequest) error {
 	if len(req.Policy) > 0 {
 		p, err := policy.Parse("policy", req.Policy, nil)
 		if err != nil {
@@ -226,19 +276,51 @@ func report(v store.Version) (Report, error) {
 }
 
 // Reveal returns the proposals of a version's report with their values, out of
-// the vault, so that somebody who may see them can decide what to allow.
+// the vault, and contexts, so that somebody who may see them can decide what to allow.
 func (s *Service) Reveal(dataset string, number int) ([]Proposal, error) {
-	rep, err := s.Report(dataset, number)
+	v, err := s.version(dataset, number)
 	if err != nil {
 		return nil, err
 	}
-	for i := range rep.Mask.Proposals {
-		p := &rep.Mask.Proposals[i]
-		if p.Value, err = s.mask.Reveal(p.Token); err != nil {
-			return nil, fmt.Errorf("%s: %w", p.Token, err)
+	rep, err := report(v)
+	if err != nil || len(rep.Mask.Proposals) == 0 {
+		return nil, err
+	}
+	all := rep.Mask.Proposals
+	for i := range all {
+		if all[i].Value, err = s.mask.Reveal(all[i].Token); err != nil {
+			return nil, fmt.Errorf("%s: %w", all[i].Token, err)
 		}
 	}
-	return rep.Mask.Proposals, nil
+	return all, s.contexts(v, all)
+}
+
+// maxContexts is how many answers are shown around a proposal.
+const maxContexts = 3
+
+// contexts fills in the words around the proposals.
+func (s *Service) contexts(v store.Version, all []Proposal) error {
+	for ex, err := range s.st.Examples(v.Dataset, v.Number, "") {
+		if err != nil {
+			return err
+		}
+		full := true
+		for i := range all {
+			p := &all[i]
+			for _, m := range ex.Messages {
+				if at := strings.Index(m.Content, p.Token); m.Role == "assistant" && at >= 0 && len(p.Contexts) < maxContexts {
+					before, after := around(m.Content, at, at+len(p.Token))
+					p.Contexts = append(p.Contexts, before+p.Token+after)
+					break
+				}
+			}
+			full = full && len(p.Contexts) == maxContexts
+		}
+		if full {
+			return nil
+		}
+	}
+	return nil
 }
 
 // Remove deletes a dataset with all its versions, and what they were masked with

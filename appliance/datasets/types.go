@@ -33,6 +33,10 @@ type ImportRequest struct {
 	// Append adds the file's examples to those of the newest version. Without
 	// it the file is the whole new version.
 	Append bool `json:"append,omitempty"`
+	// SecondPass has a model read what the rules left for names and addresses;
+	// Model names it, empty meaning the one that is served by default.
+	SecondPass bool   `json:"second_pass,omitempty"`
+	Model      string `json:"model,omitempty"`
 }
 
 // Report is what Version.Report holds, in JSON. It has no texts of the data:
@@ -45,8 +49,15 @@ type Report struct {
 	// Answered is set for versions that Answered made.
 	Answered *AnsweredReport `json:"answered,omitempty"`
 	// ValidationFile is set for versions that FromFiles made with one.
-	ValidationFile string   `json:"validation_file,omitempty"`
-	Warnings       []string `json:"warnings,omitempty"`
+	ValidationFile string `json:"validation_file,omitempty"`
+	// SecondPass is set for versions that a model read as well.
+	SecondPass *SecondPassReport `json:"second_pass,omitempty"`
+	// Reviewed is set for versions that decisions of a review made.
+	Reviewed bool `json:"reviewed,omitempty"`
+	// Source is set for versions that were made of a file: how it was read, so
+	// that it can be read again.
+	Source   *Source  `json:"source,omitempty"`
+	Warnings []string `json:"warnings,omitempty"`
 }
 
 // MaskReport counts what was masked.
@@ -57,19 +68,43 @@ type MaskReport struct {
 	Used *masking.Summary `json:"used,omitempty"`
 	// Proposals are values for the allow list, most frequent first.
 	Proposals []Proposal `json:"proposals,omitempty"`
+	// Asked counts values that stand in many answers and are not proposed, as
+	// they stand in questions, too.
+	Asked int `json:"asked,omitempty"`
+}
+
+// Source says how a version's original was read.
+type Source struct {
+	Request ImportRequest `json:"request"` // without texts: name, system prompt and allow list are elsewhere
+	// Carried is the version whose examples were added to the file's, 0 if none.
+	Carried int `json:"carried,omitempty"`
+}
+
+// SecondPassReport says what a model added to the findings of the rules.
+type SecondPassReport struct {
+	Model    string `json:"model"`
+	Read     int    `json:"read"`     // examples
+	Proposed int    `json:"proposed"` // values, most of which may not stand in the texts or be masked already
+	Places   int    `json:"places"`   // that were masked because of them
+	Rows     int    `json:"rows"`     // examples with such places
+	// Tokens are the values that led to places, by the row of the file, so that a
+	// later version of the same file needs no second reading.
+	Tokens map[int][]string `json:"tokens,omitempty"`
 }
 
 // Proposal is a masked value that stands in the answers to several different
-// questions, so that it is likely the institution's own: its front desk's
-// number, its doctor's name. It must then be allowed, or the tuned model will
+// questions and in no question, so that it is likely the institution's own: its
+// front desk's number, its doctor's name. It must then be allowed, or the tuned model will
 // answer with the token.
 type Proposal struct {
 	Token     string `json:"token"`
 	Entity    string `json:"entity"`
 	Rows      int    `json:"rows"`      // examples whose answer holds it
 	Questions int    `json:"questions"` // groups of near-duplicate questions among them
-	// Value is set by Reveal only, and never stored.
-	Value string `json:"value,omitempty"`
+	// Value and Contexts, some of the answers' words around it, masked, are set
+	// by Reveal only, and never stored in the report.
+	Value    string   `json:"value,omitempty"`
+	Contexts []string `json:"contexts,omitempty"`
 }
 
 // FeedbackReport counts what ApplyCorrections did.

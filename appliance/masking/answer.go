@@ -198,7 +198,11 @@ func (s *Service) labels() (*pii.Masker, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.labeller == nil || s.labelled != s.masker {
-		m, err := pii.New(nil, labelled(options(s.policy, s.allow)))
+		o, err := s.options(s.settings)
+		if err != nil {
+			return nil, err
+		}
+		m, err := pii.New(nil, labelled(o))
 		if err != nil {
 			return nil, err
 		}

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 
+	"cloister/appliance/fault"
 	"cloister/store"
 	"cloister/store/pii"
 	"cloister/store/pii/policy"
@@ -24,14 +25,20 @@ const allowKey = "masking/allow"
 // project names the vault. There is one for each data directory.
 const project = "default"
 
+// settings are what the project decided. They are never changed in place.
+type settings struct {
+	allow     []string
+	policy    *policy.Policy // nil: what is done without one
+	decisions decisions
+}
+
 // Service masks texts.
 type Service struct {
 	st    *store.Store
 	vault *vault.Tokens
 
-	mu     sync.RWMutex
-	allow  []string
-	policy *policy.Policy // nil: what is done without one
+	mu sync.RWMutex
+	settings
 	masker *pii.Masker
 	// labeller writes labels by the rules of the masker labelled.
 	labeller, labelled *pii.Masker
@@ -48,10 +55,14 @@ func New(st *store.Store) (*Service, error) {
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return nil, err
 	}
+	err = st.Setting(decisionsKey, &s.decisions)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return nil, err
+	}
 	if s.policy, err = storedPolicy(st); err != nil {
 		return nil, err
 	}
-	s.masker, err = s.build(s.policy, s.allow)
+	s.masker, err = s.build(s.settings)
 	return s, err
 }
 
@@ -60,11 +71,23 @@ func New(st *store.Store) (*Service, error) {
 func (s *Service) Pinned() *Service {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return &Service{st: s.st, vault: s.vault, allow: s.allow, policy: s.policy, masker: s.masker}
+	return &Service{st: s.st, vault: s.vault, settings: s.settings, masker: s.masker}
 }
 
-func (s *Service) build(p *policy.Policy, allow []string) (*pii.Masker, error) {
-	return pii.New(s.vault, options(p, allow))
+func (s *Service) build(set settings) (*pii.Masker, error) {
+	o, err := s.options(set)
+	if err != nil {
+		return nil, err
+	}
+	return pii.New(s.vault, o)
+}
+
+// options are the rules of settings, with what reviews decided to mask always.
+func (s *Service) options(set settings) (pii.Options, error) {
+	always, err := s.always(set.decisions)
+	o := options(set.policy, set.allow)
+	o.Rules = slices.Concat(o.Rules, always)
+	return o, err
 }
 
 // options are the rules of a policy, or those without one, with an allow list.
@@ -83,6 +106,17 @@ func (s *Service) MaskRecord(texts []string) ([]pii.Masked, [][]pii.Finding, err
 	return s.current().MaskRecord(texts)
 }
 
+// MaskGuided is MaskRecord with what is known of the record beside the rules.
+func (s *Service) MaskGuided(texts []string, g pii.Guidance) ([]pii.Masked, [][]pii.Finding, error) {
+	return s.current().MaskGuided(texts, g)
+}
+
+// Uncertain returns what is barely masked in a record, and what barely is not;
+// see pii.Masker.
+func (s *Service) Uncertain(texts []string, g pii.Guidance, from, to float64) [][]pii.Doubt {
+	return s.current().Uncertain(texts, g, from, to)
+}
+
 // Mask masks one text.
 func (s *Service) Mask(text string) (pii.Masked, []pii.Finding, error) {
 	return s.current().Mask(text)
@@ -93,6 +127,9 @@ func (s *Service) current() *pii.Masker {
 	defer s.mu.RUnlock()
 	return s.masker
 }
+
+// Token returns the mask token of a value, however it is masked in texts.
+func (s *Service) Token(v pii.Value) (string, error) { return s.vault.Token(v.Entity, v.Value) }
 
 // Reveal returns the value of a mask token or surrogate.
 func (s *Service) Reveal(token string) (string, error) { return s.vault.Reveal(token) }
@@ -109,24 +146,35 @@ func (s *Service) Allowed() []string {
 func (s *Service) Allow(values []string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	all := slices.Clone(s.allow)
+	next := s.settings
+	if next.allow = with(s.allow, values); len(next.allow) == len(s.allow) {
+		return nil
+	}
+	return s.change(next, func() error { return s.st.PutSetting(allowKey, next.allow) })
+}
+
+// with returns an allow list with further values, in order.
+func with(allow, values []string) []string {
+	all := slices.Clone(allow)
 	for _, v := range values {
 		if v = strings.TrimSpace(v); v != "" {
 			all = append(all, v)
 		}
 	}
 	slices.Sort(all)
-	all = slices.Compact(all)
-	if len(all) == len(s.allow) {
-		return nil
-	}
-	masker, err := s.build(s.policy, all)
+	return slices.Compact(all)
+}
+
+// change makes the masker of other settings and, when put has kept them, takes
+// both for its own. The caller holds mu.
+func (s *Service) change(next settings, put func() error) error {
+	masker, err := s.build(next)
 	if err != nil {
+		return fault.New(fault.Invalid, "", "", "Masking cannot take this: %v.", err).Wrap(err)
+	}
+	if err := put(); err != nil {
 		return err
 	}
-	if err := s.st.PutSetting(allowKey, all); err != nil {
-		return err
-	}
-	s.allow, s.masker = all, masker
+	s.settings, s.masker = next, masker
 	return nil
 }

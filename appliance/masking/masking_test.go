@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"cloister/appliance/appliancetest"
+	"cloister/appliance/masking"
 	"cloister/store/pii"
 )
 
@@ -60,5 +61,70 @@ func TestAllow(t *testing.T) {
 		if err != nil || !strings.Contains(text.String(), "02-555-0100") || strings.Contains(text.String(), "0123") {
 			t.Errorf("%q, %v", text, err)
 		}
+	}
+}
+
+// Decisions of reviews are about one record or for good, and outlast a start;
+// nothing of a value is kept but its token.
+func TestDecide(t *testing.T) {
+	st, _ := appliancetest.Store(t)
+	m := appliancetest.Masking(t, st)
+	texts := []string{"My doctor is Wembley.", "Wembley or 1588-3366, and 1588-3355."}
+	record, err := m.Fingerprint(texts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	person := func(v string) pii.Value { return pii.Value{Entity: pii.Person, Value: v} }
+	phone := func(v string) pii.Value { return pii.Value{Entity: pii.Phone, Value: v} }
+	err = m.Decide([]masking.Decision{
+		{Record: record, Value: person("Wembley"), Verdict: masking.Yes},
+		{Record: record, Value: phone("1588-3366"), Verdict: masking.No},
+		{Value: person("Nether Quill"), Verdict: masking.Always},
+		{Value: phone("1588-3377"), Verdict: masking.Never},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range []*masking.Service{m, appliancetest.Masking(t, st)} { // now, and after a start
+		masked := func(texts ...string) string {
+			g, err := m.Guidance(texts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			out, _, err := m.MaskGuided(texts, g)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var all []string
+			for _, s := range out {
+				all = append(all, s.String())
+			}
+			return strings.Join(all, "|")
+		}
+		got := masked(texts...)
+		if got != "My doctor is <PERSON_1>.|<PERSON_1> or 1588-3366, and <PHONE_3>." && got != "My doctor is <PERSON_1>.|<PERSON_1> or 1588-3366, and <PHONE_2>." {
+			t.Errorf("the record: %q", got)
+		}
+		if again := masked(strings.Split(got, "|")...); again != got {
+			t.Errorf("the masked record: %q, want %q", again, got)
+		}
+		if got := masked("Wembley"); got != "Wembley" {
+			t.Errorf("another record: %q", got)
+		}
+		if got := masked("nether quill or 1588-3377"); got != "<PERSON_2> or 1588-3377" && got != "<PERSON_3> or 1588-3377" {
+			t.Errorf("always and never: %q", got)
+		}
+	}
+	if err := m.Decide([]masking.Decision{{Value: person("Wembley"), Verdict: "perhaps"}}); err == nil || strings.Contains(err.Error(), "Wembley") {
+		t.Errorf("%v", err)
+	}
+	if err := m.Decide([]masking.Decision{{Value: person("W"), Verdict: masking.Always}}); err == nil || strings.Contains(err.Error(), "W\"") {
+		t.Errorf("%v", err)
+	}
+	if err := m.Decide([]masking.Decision{{Value: person("Nether Quill"), Verdict: masking.Never}}); err != nil {
+		t.Fatal(err)
+	}
+	if got, _, err := m.Mask("Nether Quill"); err != nil || got.String() != "Nether Quill" {
+		t.Errorf("never after always: %q, %v", got, err)
 	}
 }

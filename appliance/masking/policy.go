@@ -26,6 +26,8 @@ const (
 type Used struct {
 	Policy json.RawMessage `json:"policy"` // canonical form, null for the default
 	Allow  []string        `json:"allow"`  // beside what the policy allows
+	// Always are the mask tokens of values that reviews decided to mask everywhere.
+	Always []string `json:"always,omitempty"`
 }
 
 // Summary counts what is in a Used. It holds no values.
@@ -41,6 +43,7 @@ type Summary struct {
 	Words    int                 `json:"words,omitempty"`   // of all rules
 	Allowed  int                 `json:"allowed,omitempty"` // values, in the policy and beside it
 	Patterns int                 `json:"allowed_patterns,omitempty"`
+	Always   int                 `json:"always,omitempty"` // values that reviews decided on
 }
 
 func storedPolicy(st *store.Store) (*policy.Policy, error) {
@@ -63,22 +66,16 @@ func storedPolicy(st *store.Store) (*policy.Policy, error) {
 func (s *Service) SetPolicy(p *policy.Policy) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	masker, err := s.build(p, s.allow)
-	if err != nil {
-		return err
-	}
-	if err := s.st.PutSetting(policyKey, json.RawMessage(p.JSON())); err != nil {
-		return err
-	}
-	s.policy, s.masker = p, masker
-	return nil
+	next := s.settings
+	next.policy = p
+	return s.change(next, func() error { return s.st.PutSetting(policyKey, json.RawMessage(p.JSON())) })
 }
 
 // Record keeps what texts are masked with now, so that [Service.Used] finds it
 // by the hash in the summary for ever.
 func (s *Service) Record() (Summary, error) {
 	s.mu.RLock()
-	used, sum := Used{Policy: json.RawMessage("null"), Allow: s.allow}, Summary{Allowed: len(s.allow)}
+	used, sum := Used{Policy: json.RawMessage("null"), Allow: s.allow, Always: s.decisions.Always}, Summary{Allowed: len(s.allow), Always: len(s.decisions.Always)}
 	if p := s.policy; p != nil {
 		used.Policy = p.JSON()
 		sum.Policy, sum.Modes = p.Hash(), p.Options().Modes

@@ -25,5 +25,16 @@ func (s *Service) Harmless() (texts []string, patterns []*regexp.Regexp) {
 	for _, p := range o.AllowPatterns {
 		patterns = append(patterns, regexp.MustCompile(`^(?:`+p+`)$`)) // the masker has compiled it before
 	}
-	return o.Allow, patterns
+	texts = o.Allow
+	for _, record := range s.decisions.Records {
+		for token, masked := range record {
+			if masked {
+				continue
+			}
+			if v, err := s.Value(token); err == nil { // kept in a record by a person's word
+				texts = append(texts, v.Value)
+			}
+		}
+	}
+	return texts, patterns
 }

@@ -172,6 +172,8 @@ func plausibleName(v *doc) bool {
 			usual = usual && (koreanNames().words.has(r) || tailKindOf(r) != 0 || len(r) == 1 && len(v.words) == 1)
 		case v.cls[w.start] == cUpper:
 			usual = usual && (props(r)&latinCommon != 0 || isTitleWord(string(r)))
+		case v.cls[w.start] == cLower: // people write names in small letters, too
+			usual = usual && (props(r)&latinCommon != 0 || props(r)&(latinFirst|latinLast) == 0 && len(v.words) == 1)
 		}
 	}
 	return !usual || len(v.words) == 0 && v.cls[0] == cHan && n <= 4

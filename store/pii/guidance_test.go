@@ -41,6 +41,7 @@ func TestSuggestions(t *testing.T) {
 		{"name with particle", proposed(pii.Person, "나비솔"), "어제 나비솔은 늦게 왔고 나비솔한테 말했다.", "어제 <PERSON_1>은 늦게 왔고 <PERSON_1>한테 말했다."},
 		{"part of a word", proposed(pii.Person, "나비솔"), "나비솔섬과 큰나비솔", "나비솔섬과 큰나비솔"},
 		{"latin", proposed(pii.Person, "Quill"), "Quill's file, Quillon, quill, aQuill and Quill은", "<PERSON_1>'s file, Quillon, quill, aQuill and <PERSON_1>은"},
+		{"small letters", proposed(pii.Person, "tamsin quill", "sarah", "quill"), "ask sarah or tamsin quill, the quill", "ask <PERSON_1> or <PERSON_2>, the quill"},
 		{"form of characters", proposed(pii.Person, "Ｑuill"), "Quill came.", "<PERSON_1> came."},
 		{"not there", proposed(pii.Person, "Wembley Quill"), "Quill came.", "Quill came."},
 		{"address", proposed(pii.Address, "the blue house, Nether 7"), "I live in the blue house, Nether 7, with them.", "I live in <ADDRESS_1>, with them."},

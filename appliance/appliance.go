@@ -29,6 +29,7 @@ import (
 	"cloister/appliance/masking"
 	"cloister/appliance/models"
 	"cloister/appliance/release"
+	"cloister/appliance/secondpass"
 	"cloister/store"
 	"cloister/store/vault"
 )
@@ -88,6 +89,9 @@ func (a *Appliance) start() error {
 	a.models = models.New(a.st, a.startEngine, models.Config{Map: c.Map, Default: c.Default, Org: c.Org, Home: c.Home})
 	trainer := engine.ChildTrainer{Exe: c.worker("train")}
 	data := datasets.New(a.st, mask)
+	data.SecondPass = func(ctx context.Context, model string) (datasets.Reader, error) {
+		return secondpass.Open(ctx, a.models, model)
+	}
 	a.jobs = jobs.New(a.st, trainer, a.models, data, jobs.Config{Home: c.Home, Threads: c.Threads, LiteralMultiplier: c.LiteralMultiplier})
 	ratings := feedback.New(a.st, mask)
 	if err := a.listen(); err != nil {

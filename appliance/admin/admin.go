@@ -4,7 +4,7 @@
 // has what is not a record. Package api serves these routes and package client
 // calls them.
 //
-// Answers that take long are streams of JSON lines: JobLine, EvaluateLine and AnswerLine.
+// Answers that take long are streams of JSON lines: JobLine, EvaluateLine and VersionLine.
 // A line without any field is a sign of life.
 package admin
 
@@ -15,6 +15,7 @@ import (
 	"cloister/appliance/estimate"
 	"cloister/appliance/evaluate"
 	"cloister/appliance/feedback"
+	"cloister/appliance/masking"
 	"cloister/appliance/openai"
 	"cloister/appliance/release"
 	"cloister/lora/train"
@@ -32,6 +33,13 @@ type (
 	Proposal = datasets.Proposal
 	// Risk is GET /admin/datasets/{name}/versions/{n}/risk?k=K.
 	Risk = risk.Report
+	// Review is what is uncertain in a version, with texts in full:
+	// GET /admin/datasets/{name}/versions/{n}/review?from=SCORE&to=SCORE&limit=N.
+	Review = datasets.Review
+	// ReviewItem is a part of Review.
+	ReviewItem = datasets.ReviewItem
+	// Decided is the answer to Decide.
+	Decided = datasets.Decided
 	// Estimate is the answer to POST /admin/estimate.
 	Estimate = estimate.Estimate
 	// Evaluate is the part "options" of POST /admin/evaluations; the part
@@ -119,13 +127,21 @@ type EvaluateLine struct {
 // AnswerDataset asks for a version with a model's answers: POST /admin/answers.
 type AnswerDataset = datasets.AnswerRequest
 
-// AnswerLine is one line of the answer to AnswerDataset: progress, and at last
-// the version. Error ends a stream that broke.
-type AnswerLine struct {
+// VersionLine is one line of the answer to ImportDataset and AnswerDataset:
+// progress, and at last the version. Error ends a stream that broke.
+type VersionLine struct {
 	Done    int            `json:"done,omitempty"`
 	Total   int            `json:"total,omitempty"`
 	Version *store.Version `json:"version,omitempty"`
 	Error   *openai.Error  `json:"error,omitempty"`
+}
+
+// Decide keeps decisions on items of a review: POST
+// /admin/datasets/{name}/versions/{n}/decisions.
+type Decide struct {
+	Decisions map[string]masking.Verdict `json:"decisions"` // by the items' ids
+	// Apply makes a new version with them now.
+	Apply bool `json:"apply,omitempty"`
 }
 
 // Deploy puts a model behind an alias: POST /admin/deploy. The gate may refuse

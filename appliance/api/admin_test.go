@@ -32,7 +32,7 @@ func table(n int) string {
 // dataset imports the table as "desk".
 func (f *fixture) dataset(t *testing.T, n int) store.Version {
 	t.Helper()
-	v, err := f.control.ImportDataset(t.Context(), admin.ImportDataset{Name: "desk", FileName: "desk.csv", System: "You are the front desk."}, strings.NewReader(table(n)))
+	v, err := f.control.ImportDataset(t.Context(), admin.ImportDataset{Name: "desk", FileName: "desk.csv", System: "You are the front desk."}, strings.NewReader(table(n)), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,8 +82,8 @@ func TestAdminDatasets(t *testing.T) {
 		"version": second(f.control.Version(ctx, "desk", 9)),
 		"export":  f.control.Export(ctx, "desk", 9, "", &out),
 		"split":   f.control.Export(ctx, "desk", 1, "most", &out),
-		"import":  second(f.control.ImportDataset(ctx, admin.ImportDataset{Name: "x/y", FileName: "a.csv"}, strings.NewReader(table(3)))),
-		"columns": second(f.control.ImportDataset(ctx, admin.ImportDataset{Name: "x", FileName: "a.csv"}, strings.NewReader("a,b\n1,2\n"))),
+		"import":  second(f.control.ImportDataset(ctx, admin.ImportDataset{Name: "x/y", FileName: "a.csv"}, strings.NewReader(table(3)), nil)),
+		"columns": second(f.control.ImportDataset(ctx, admin.ImportDataset{Name: "x", FileName: "a.csv"}, strings.NewReader("a,b\n1,2\n"), nil)),
 	} {
 		if e, ok := errors.AsType[*client.Error](err); !ok || e.Status/100 != 4 || e.RequestID == "" || e.Message == "" {
 			t.Errorf("%s: %v", name, err)

@@ -184,7 +184,8 @@ func exported(ex store.Example) map[string]any {
 	return map[string]any{"messages": ex.Messages}
 }
 
-// adminImportDataset serves POST /admin/datasets.
+// adminImportDataset serves POST /admin/datasets: progress as JSON lines, and at
+// last the version.
 func (s *Server) adminImportDataset(w http.ResponseWriter, r *http.Request) error {
 	var in admin.ImportDataset
 	file, err := s.readForm(w, r, &in)
@@ -197,13 +198,17 @@ func (s *Server) adminImportDataset(w http.ResponseWriter, r *http.Request) erro
 	if in.FileName == "" {
 		in.FileName = file.name
 	}
-	v, err := s.Datasets.Import(r.Context(), in, file)
+	out := newLines(w)
+	defer out.end()
+	v, err := s.Datasets.ImportWatched(r.Context(), in, file, func(done, total int) {
+		_ = out.send(admin.VersionLine{Done: done, Total: total}) // a client that has gone ends the context
+	})
 	if err != nil {
 		drain(r.Body)
-		return err
+		return out.fail(r.Context(), err)
 	}
 	s.audit(r, "dataset.import", versionName(v), v.FileID)
-	return respond(w, http.StatusOK, v)
+	return out.send(admin.VersionLine{Version: &v})
 }
 
 // adminRemoveDataset serves DELETE /admin/datasets/{name}.

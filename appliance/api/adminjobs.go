@@ -209,13 +209,13 @@ func (s *Server) adminAnswer(w http.ResponseWriter, r *http.Request) error {
 	out := newLines(w)
 	defer out.end()
 	v, err := s.Answerer.Run(r.Context(), in, func(done, total int) {
-		_ = out.send(admin.AnswerLine{Done: done, Total: total}) // a client that has gone ends the context
+		_ = out.send(admin.VersionLine{Done: done, Total: total}) // a client that has gone ends the context
 	})
 	if err != nil {
 		return out.fail(r.Context(), err)
 	}
 	s.audit(r, "dataset.answer", versionName(v), in.Model)
-	return out.send(admin.AnswerLine{Version: &v})
+	return out.send(admin.VersionLine{Version: &v})
 }
 
 // adminEvaluations serves GET /admin/evaluations?model=….

@@ -136,6 +136,8 @@ func (s *Server) ownRoutes() []route {
 		{"GET /admin/datasets/{name}/versions/{version}/export", roleAdmin, s.adminExport},
 		{"GET /admin/datasets/{name}/versions/{version}/proposals", roleAdmin, s.adminProposals},
 		{"GET /admin/datasets/{name}/versions/{version}/risk", roleAdmin, s.adminRisk},
+		{"GET /admin/datasets/{name}/versions/{version}/review", roleAdmin, s.adminReview},
+		{"POST /admin/datasets/{name}/versions/{version}/decisions", roleAdmin, s.adminDecide},
 
 		{"GET /admin/datasets/{name}/versions/{version}/policy", roleAdmin, s.adminPolicy},
 		{"POST /admin/mask", roleAdmin, s.adminMask},

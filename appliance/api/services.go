@@ -38,12 +38,14 @@ type Models interface {
 
 // Datasets makes dataset versions: *datasets.Service.
 type Datasets interface {
-	Import(ctx context.Context, req datasets.ImportRequest, r io.Reader) (store.Version, error)
+	ImportWatched(ctx context.Context, req datasets.ImportRequest, r io.Reader, progress func(done, total int)) (store.Version, error)
 	ApplyCorrections(ctx context.Context, name string) (store.Version, int, error)
 	Reveal(dataset string, number int) ([]datasets.Proposal, error)
 	Used(dataset string, number int) (masking.Used, error)
 	Remove(name string) error
 	Risk(ctx context.Context, dataset string, number, k int) (risk.Report, error)
+	Review(ctx context.Context, dataset string, number int, req datasets.ReviewRequest) (datasets.Review, error)
+	Decide(ctx context.Context, dataset string, number int, verdicts map[string]masking.Verdict, apply bool) (datasets.Decided, error)
 }
 
 // Masking masks with the project's policy and vault, and undoes it, and masks

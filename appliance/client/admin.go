@@ -50,14 +50,15 @@ func (c *Client) RemoveModel(ctx context.Context, name string) error {
 	return c.call(ctx, http.MethodDelete, "/admin/models/"+url.PathEscape(name), nil, nil)
 }
 
-// ImportDataset streams a raw file into a new version of a dataset.
-func (c *Client) ImportDataset(ctx context.Context, in admin.ImportDataset, file io.Reader) (store.Version, error) {
-	var out store.Version
+// ImportDataset streams a raw file into a new version of a dataset and, with a
+// second pass, calls progress, if it is not nil, after each example that the
+// model has read.
+func (c *Client) ImportDataset(ctx context.Context, in admin.ImportDataset, file io.Reader, progress func(done, total int)) (store.Version, error) {
 	resp, err := c.upload(ctx, "/admin/datasets", in, in.FileName, file)
 	if err != nil {
-		return out, err
+		return store.Version{}, err
 	}
-	return out, decode(ctx, resp, &out)
+	return versionLines(ctx, resp, progress)
 }
 
 // Datasets lists the datasets.
@@ -73,27 +74,38 @@ func (c *Client) Dataset(ctx context.Context, name string) (admin.Dataset, error
 
 // Version returns one version of a dataset with its report; 0 means the newest.
 func (c *Client) Version(ctx context.Context, name string, number int) (store.Version, error) {
-	return get[store.Version](ctx, c, "/admin/datasets/"+url.PathEscape(name)+"/versions/"+strconv.Itoa(number))
+	return get[store.Version](ctx, c, version(name, number))
 }
 
 // Proposals returns the masked values of a version that may be the
 // institution's own, in full, so that somebody can decide which to allow.
 func (c *Client) Proposals(ctx context.Context, name string, number int) ([]admin.Proposal, error) {
-	out, err := get[admin.List[admin.Proposal]](ctx, c, "/admin/datasets/"+url.PathEscape(name)+"/versions/"+strconv.Itoa(number)+"/proposals")
+	out, err := get[admin.List[admin.Proposal]](ctx, c, version(name, number)+"/proposals")
 	return out.Data, err
 }
 
 // Risk says how well the examples of a version (0: the newest) hide among each
 // other; k 0 means 5.
-func (c *Client) Risk(ctx context.Context, name string, version, k int) (admin.Risk, error) {
-	path := "/admin/datasets/" + url.PathEscape(name) + "/versions/" + strconv.Itoa(version) + "/risk"
-	return get[admin.Risk](ctx, c, query(path, "k", number(k)))
+func (c *Client) Risk(ctx context.Context, name string, n, k int) (admin.Risk, error) {
+	return get[admin.Risk](ctx, c, query(version(name, n)+"/risk", "k", number(k)))
+}
+
+// Review lists what is uncertain in a version (0: the newest), with scores from
+// one bound to below the other; limit 0 leaves the number to the appliance. It
+// shows texts of the original.
+func (c *Client) Review(ctx context.Context, name string, n int, from, to float64, limit int) (admin.Review, error) {
+	return get[admin.Review](ctx, c, query(version(name, n)+"/review", "from", score(from), "to", score(to), "limit", number(limit)))
+}
+
+// Decide keeps decisions on items of a review of a version (0: the newest).
+func (c *Client) Decide(ctx context.Context, name string, number int, in admin.Decide) (admin.Decided, error) {
+	return post[admin.Decided](ctx, c, version(name, number)+"/decisions", in)
 }
 
 // Export writes the examples of a version (0: the newest) to w as masked chat
 // JSONL; split "" means all of them.
 func (c *Client) Export(ctx context.Context, name string, number int, split store.Split, w io.Writer) error {
-	path := "/admin/datasets/" + url.PathEscape(name) + "/versions/" + strconv.Itoa(number) + "/export"
+	path := version(name, number) + "/export"
 	resp, err := c.send(ctx, http.MethodGet, query(path, "split", string(split)), "", nil)
 	if err != nil {
 		return err
@@ -266,6 +278,14 @@ func (c *Client) Audit(ctx context.Context, limit int) ([]store.Audit, error) {
 	out, err := get[admin.List[store.Audit]](ctx, c, query("/admin/audit", "limit", number(limit)))
 	return out.Data, err
 }
+
+// version is the path of a version of a dataset.
+func version(name string, number int) string {
+	return "/admin/datasets/" + url.PathEscape(name) + "/versions/" + strconv.Itoa(number)
+}
+
+// score formats a score.
+func score(f float64) string { return strconv.FormatFloat(f, 'g', -1, 64) }
 
 // stamp formats a time; the zero time leaves it to the appliance.
 func stamp(t time.Time) string {

@@ -22,7 +22,13 @@ func (c *Client) AnswerDataset(ctx context.Context, in admin.AnswerDataset, prog
 	if err != nil {
 		return out, err
 	}
-	err = lines(ctx, resp, func(line admin.AnswerLine) (bool, error) {
+	return versionLines(ctx, resp, progress)
+}
+
+// versionLines reads progress and, at last, a version.
+func versionLines(ctx context.Context, resp *http.Response, progress func(done, total int)) (store.Version, error) {
+	var out store.Version
+	err := lines(ctx, resp, func(line admin.VersionLine) (bool, error) {
 		switch {
 		case line.Error != nil:
 			return true, newError(0, "", *line.Error)

@@ -174,32 +174,33 @@ func (b *builder) count(group string, turns []turn, findings [][]pii.Finding) {
 	for i, list := range findings {
 		any = any || len(list) > 0
 		b.entities.Add(list)
-		if turns[i].role != "assistant" {
-			if turns[i].role == "user" {
-				for _, f := range list {
-					b.asked[f.Token] = true
-				}
-			}
-			continue
-		}
 		for _, f := range list {
-			if f.Mode != pii.ModeToken && f.Mode != pii.ModeSurrogate { // nobody could say what it was
-				continue
-			}
-			v := b.values[f.Token]
-			if v == nil {
-				v = &value{entity: f.Entity, groups: map[string]bool{}}
-				b.values[f.Token] = v
-			}
-			v.groups[group] = true
-			if !inRow[f.Token] {
+			switch {
+			case f.Mode != pii.ModeToken && f.Mode != pii.ModeSurrogate: // nobody could say what it was
+			case turns[i].role == "user":
+				b.asked[f.Token] = true
+			case turns[i].role == "assistant":
+				b.answered(group, f, !inRow[f.Token])
 				inRow[f.Token] = true
-				v.rows++
 			}
 		}
 	}
 	if any {
 		b.rows++
+	}
+}
+
+// answered notes a value that stands in an answer; first says that it is the
+// first time in this example.
+func (b *builder) answered(group string, f pii.Finding, first bool) {
+	v := b.values[f.Token]
+	if v == nil {
+		v = &value{entity: f.Entity, groups: map[string]bool{}}
+		b.values[f.Token] = v
+	}
+	v.groups[group] = true
+	if first {
+		v.rows++
 	}
 }
 

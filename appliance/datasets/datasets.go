@@ -112,7 +112,7 @@ func (s *Service) records(ctx context.Context, req ImportRequest, file store.Fil
 
 // source is what is kept of a request, so that the file can be read again.
 func source(req ImportRequest) Source {
-	req.Name, req.System, req.Allow, req.SecondPass, req.Model = "", "", nil, false, ""
+	req.Name, req.System, req.Allow, req.Policy, req.SecondPass, req.Model = "", "", nil, nil, false, ""
 	return Source{Request: req}
 }
 

@@ -249,11 +249,15 @@ func (s *Service) proposed(src original) ([]ReviewItem, error) {
 	}
 	var items []ReviewItem
 	for _, p := range all {
-		if s.mask.Decided(p.Token) {
+		token, err := s.mask.Token(pii.Value{Entity: p.Entity, Value: p.Value}) // p.Token may be a surrogate
+		if err != nil {
+			return nil, err
+		}
+		if s.mask.Decided(token) {
 			continue
 		}
 		items = append(items, ReviewItem{
-			ID: strings.Trim(p.Token, "<>"), Kind: KindProposal, Entity: p.Entity, Value: p.Value, Masked: true,
+			ID: strings.Trim(token, "<>"), Kind: KindProposal, Entity: p.Entity, Value: p.Value, Masked: true,
 			Token: p.Token, Rows: p.Rows, Questions: p.Questions, Contexts: p.Contexts,
 		})
 	}

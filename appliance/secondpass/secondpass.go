@@ -18,6 +18,7 @@ import (
 	"unicode/utf8"
 
 	"cloister/appliance/engine"
+	"cloister/appliance/fault"
 	"cloister/appliance/models"
 	"cloister/llama/chat"
 	"cloister/store/pii"
@@ -62,14 +63,12 @@ func (r *Reader) Name() string { return r.name }
 // Slots is how many texts are read at the same time.
 func (r *Reader) Slots() int { return r.slots }
 
-// score is that of a proposal: just masked, and uncertain.
-const score = pii.DefaultMinScore
-
-// Suggestions are values that a model proposed, as the masker takes them.
+// Suggestions are values that a model proposed, as the masker takes them: with
+// the least score that is masked, so that they are uncertain.
 func Suggestions(model string, values []pii.Value) []pii.Suggestion {
 	out := make([]pii.Suggestion, len(values))
 	for i, v := range values {
-		out[i] = pii.Suggestion{Value: v, Recogniser: pii.SecondPass, Evidence: "second pass: proposed by " + model, Score: score}
+		out[i] = pii.Suggestion{Value: v, Recogniser: pii.SecondPass, Evidence: "second pass: proposed by " + model}
 	}
 	return out
 }
@@ -112,7 +111,7 @@ func (r *Reader) readPart(ctx context.Context, part string) ([]pii.Value, error)
 	if _, long := errors.AsType[*engine.ContextError](err); long {
 		n := utf8.RuneCountInString(part)
 		if n <= shortest {
-			return nil, fmt.Errorf("the model %q has too small a context for a second pass: %w", r.name, err)
+			return nil, fault.New(fault.Invalid, "context_too_small", "model", "The model %q has too small a context for a second pass: the question alone fills it.", r.name)
 		}
 		var all []pii.Value
 		for _, half := range windows(part, (n+1)/2) {

@@ -18,7 +18,7 @@ import (
 func datasetCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "dataset",
-		Usage: "datasets: import, list, show, report, risk, policy, export, answer, rm",
+		Usage: "datasets: import, list, show, report, risk, policy, review, export, answer, rm",
 		Description: `A dataset is a series of frozen versions, each with its examples cleaned, masked
 and split into train, valid and test. Near-duplicate questions stay in the same
 split, and old test questions stay in the test split when data is added.`,
@@ -70,6 +70,7 @@ Examples:
 				},
 				Action: datasetExport,
 			},
+			datasetReviewCommand(),
 			datasetAnswerCommand(),
 			{
 				Name: "rm", Usage: "remove a dataset with all its versions", UsageText: "cloister dataset rm NAME",
@@ -97,9 +98,15 @@ how each kind of data is masked, and what your own patterns and lists of names
 are ('cloister mask --print-policy'); it becomes the policy of the project, for
 all later imports, feedback and answers.
 
+With --second-pass a model reads what the rules left and proposes further names
+and addresses. It only adds: what it proposes must stand in the text literally,
+is marked, and can be looked at with 'cloister dataset review'. Small models
+propose little that is right; use the largest one that you have.
+
 Examples:
   cloister dataset import raw.csv --name clinic
-  cloister dataset import faq.xlsx --name clinic --question Frage --answer Antwort --allow ours.txt`,
+  cloister dataset import faq.xlsx --name clinic --question Frage --answer Antwort --allow ours.txt
+  cloister dataset import chats.jsonl --name clinic --second-pass --model qwen2.5-7b-instruct`,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "name", Usage: "`NAME` of the dataset"},
 			&cli.StringFlag{Name: "question", Usage: "`COLUMN` of the questions", DefaultText: "found by its name"},
@@ -112,6 +119,8 @@ Examples:
 			&cli.StringFlag{Name: "encoding", Usage: "`ENCODING`: utf-8, cp949 or utf-16", DefaultText: "detected"},
 			&cli.StringFlag{Name: "sheet", Usage: "`SHEET` of a workbook", DefaultText: "the first"},
 			&cli.BoolFlag{Name: "keep-html", Usage: "do not turn HTML into text"},
+			&cli.BoolFlag{Name: "second-pass", Usage: "have a model look for names and addresses that the rules missed"},
+			&cli.StringFlag{Name: "model", Usage: "the `MODEL` that reads for --second-pass", DefaultText: "the one that is served"},
 			&cli.BoolFlag{Name: "append", Usage: "add to the examples of the newest version instead of replacing them"},
 		},
 		Action: datasetImport,
@@ -131,6 +140,9 @@ func datasetImport(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	if c.String("model") != "" && !c.Bool("second-pass") {
+		return misused(c, "--model names who reads for --second-pass, which is missing")
+	}
 	var masking []byte
 	if path := c.String("policy"); path != "" {
 		p, err := readPolicy(path)
@@ -145,6 +157,7 @@ func datasetImport(c *cli.Context) error {
 			QuestionColumn: c.String("question"), AnswerColumn: c.String("answer"),
 			SystemColumn: c.String("system-column"), System: c.String("system"),
 			Allow: allow, Policy: masking, KeepHTML: c.Bool("keep-html"), Append: c.Bool("append"),
+			SecondPass: c.Bool("second-pass"), Model: c.String("model"),
 		})
 		if err != nil {
 			return err
@@ -167,7 +180,11 @@ func importFile(c *cli.Context, s *session, path string, in admin.ImportDataset)
 	}
 	defer f.Close()
 	in.FileName = filepath.Base(path)
-	return s.ImportDataset(c.Context, in, f)
+	p := newProgress(c.App.ErrWriter)
+	defer p.clear()
+	return s.ImportDataset(c.Context, in, f, func(done, total int) {
+		p.show(float64(done)/float64(total), fmt.Sprintf("second pass: %d of %d examples", done, total))
+	})
 }
 
 // openData opens a file of examples.

@@ -40,11 +40,17 @@ func printVersionReport(c *cli.Context, v store.Version, revealed []datasets.Pro
 	if u := r.Mask.Used; u != nil {
 		fmt.Fprintf(w, "Masked with %s\n", usedText(u))
 	}
+	if p := r.SecondPass; p != nil {
+		fmt.Fprintf(w, "Second pass by %s: %s more in %s; %s proposed\n", p.Model, plural(p.Places, "place"), plural(p.Rows, "example"), plural(p.Proposed, "value"))
+	}
 	if revealed == nil {
 		revealed = r.Mask.Proposals
 	}
-	if err := printProposals(c, revealed); err != nil {
+	if err := printProposals(c, v, revealed); err != nil {
 		return err
+	}
+	if r.Mask.Asked > 0 {
+		fmt.Fprintf(w, "\n%s in many answers, but in questions, too, and so may be a client's; only --allow\ntakes them.\n", standing(r.Mask.Asked))
 	}
 	fmt.Fprintf(w, "\nSplits      %d train, %d valid, %d test\n", v.Counts[store.Train], v.Counts[store.Valid], v.Counts[store.Test])
 	for _, warning := range r.Warnings {
@@ -53,13 +59,21 @@ func printVersionReport(c *cli.Context, v store.Version, revealed []datasets.Pro
 	return nil
 }
 
-func printProposals(c *cli.Context, proposals []datasets.Proposal) error {
+// standing begins a sentence on n values.
+func standing(n int) string {
+	if n == 1 {
+		return "One more value stands"
+	}
+	return fmt.Sprintf("%d more values stand", n)
+}
+
+func printProposals(c *cli.Context, v store.Version, proposals []datasets.Proposal) error {
 	if len(proposals) == 0 {
 		return nil
 	}
 	w := c.App.Writer
 	fmt.Fprintln(w, "\nThese stand in the answers to several different questions, so they may be your")
-	fmt.Fprintln(w, "own. If they are, put them into a file and import again with --allow FILE:")
+	fmt.Fprintf(w, "own. If they are, allow them with 'cloister dataset review %s', or put them\ninto a file and import again with --allow FILE:\n", v.Dataset)
 	var rows [][]string
 	for _, p := range proposals {
 		value := p.Value
@@ -68,7 +82,15 @@ func printProposals(c *cli.Context, proposals []datasets.Proposal) error {
 		}
 		rows = append(rows, []string{"  " + p.Token, strconv.Itoa(p.Rows), strconv.Itoa(p.Questions), value})
 	}
-	return table(w, "", []string{"  token", "answers", "questions", "value"}, rows)
+	if err := table(w, "", []string{"  token", "answers", "questions", "value"}, rows); err != nil {
+		return err
+	}
+	for _, p := range proposals {
+		for _, context := range p.Contexts {
+			fmt.Fprintf(w, "  %s: %s\n", p.Token, context)
+		}
+	}
+	return nil
 }
 
 // usedText says what a version was masked with: counts and modes, no values.
@@ -87,7 +109,7 @@ func usedText(u *masking.Summary) string {
 	for _, part := range []struct {
 		n    int
 		noun string
-	}{{u.Rules, "rule"}, {u.Words, "word"}, {u.Allowed, "allowed value"}, {u.Patterns, "allowed pattern"}} {
+	}{{u.Rules, "rule"}, {u.Words, "word"}, {u.Allowed, "allowed value"}, {u.Patterns, "allowed pattern"}, {u.Always, "always masked value"}} {
 		if part.n > 0 {
 			text += ", " + plural(part.n, part.noun)
 		}

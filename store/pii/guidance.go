@@ -1,6 +1,7 @@
 package pii
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 )
@@ -27,7 +28,7 @@ type Value struct {
 type Suggestion struct {
 	Value
 	// Recogniser, Evidence and Score are those of the findings. What is suggested
-	// with a score below the masker's least is not masked.
+	// with a score below the masker's least is not masked; 0 means the least.
 	Recogniser string
 	Evidence   string
 	Score      float64
@@ -77,7 +78,7 @@ func (rec *record) suggest(more []Suggestion) bool {
 		if s.Recogniser == Review || plausible(v, s.Entity) {
 			for _, d := range rec.ds {
 				d.addLiteral(v.r, cand{
-					entity: s.Entity, score: s.Score, recogniser: s.Recogniser, evidence: s.Evidence, rank: len(recognisers) + i,
+					entity: s.Entity, score: cmp.Or(s.Score, rec.m.minScore), recogniser: s.Recogniser, evidence: s.Evidence, rank: len(recognisers) + i,
 				})
 			}
 		}

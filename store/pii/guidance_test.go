@@ -11,7 +11,7 @@ import (
 // proposed are values as a model proposes them.
 func proposed(entity string, values ...string) (out []pii.Suggestion) {
 	for _, v := range values {
-		out = append(out, pii.Suggestion{Value: pii.Value{Entity: entity, Value: v}, Recogniser: pii.SecondPass, Evidence: "proposed by a model", Score: 0.5})
+		out = append(out, pii.Suggestion{Value: pii.Value{Entity: entity, Value: v}, Recogniser: pii.SecondPass, Evidence: "proposed by a model"})
 	}
 	return out
 }

@@ -103,7 +103,7 @@ func (a *automaton) layOut(nodes []trieNode) (order []int) {
 		base := max(1, free-first)
 		from, taken := base, int32(0)
 		for ; !a.fits(base, n.keys); base++ {
-			if a.check[base+first] >= 0 {
+			if a.states[base+first].check >= 0 {
 				taken++
 			}
 		}

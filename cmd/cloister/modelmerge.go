@@ -124,7 +124,7 @@ func printMerged(c *cli.Context, s *session, out mergeResult) error {
 	if n := len(out.Fallbacks); n > 0 {
 		fmt.Fprintf(w, "%d have rows that are no whole blocks of %s and became: %s.\n", n, c.String("type"), fallbacks(out.Fallbacks))
 	}
-	if out.Kept < 0.995 {
+	if out.Kept < 0.95 {
 		fmt.Fprintf(w, "Rounding left %.0f %% of what the adapter adds; --type q8_0 keeps nearly all of it.\n", 100*max(0, out.Kept))
 	}
 	if out.Check != nil {

@@ -21,7 +21,7 @@ type surrogate struct {
 // gives out by itself, such as those of patients, have no form that is nobody's.
 var surrogates = map[string]surrogate{
 	Person:          {makePerson, nil},
-	Address:         {makeAddress, nil},
+	Address:         {makeAddress, reservedAddress},
 	Phone:           {makePhone, reservedPhone},
 	Fax:             {makePhone, reservedPhone},
 	Email:           {makeEmail, reservedEmail},

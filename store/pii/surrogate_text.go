@@ -223,7 +223,13 @@ func makeAddress(r *rand.Rand, value string) (string, bool) {
 	if hasHangul(value) {
 		return fmt.Sprintf("%s %s %d", districts()[r.IntN(len(districts()))], roads[r.IntN(len(roads))], 1+r.IntN(999)), true
 	}
-	return fmt.Sprintf("%d Example Street, Sampleton", 1+r.IntN(9999)), true
+	return fmt.Sprintf("%d %s", 1+r.IntN(9999), sampleStreet), true
+}
+
+const sampleStreet = "Example Street, Sampleton"
+
+func reservedAddress(value string) bool {
+	return strings.HasSuffix(value, sampleStreet) || slices.ContainsFunc(strings.Fields(value), func(w string) bool { return slices.Contains(roads, w) })
 }
 
 func hasHangul(s string) bool {

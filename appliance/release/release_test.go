@@ -139,6 +139,38 @@ func TestGateWantsHeldOutExamples(t *testing.T) {
 	}
 }
 
+// A thorough leak test counts until there is one as thorough: a model does not
+// change, and a short test later asks it less.
+func TestGateKeepsThoroughLeakTest(t *testing.T) {
+	k := newKit(t)
+	evaluated := func(thorough bool, leaks int) {
+		t.Helper()
+		three, one := 3.0, 1.0
+		raw, err := json.Marshal(eval.Report{Examples: 60, Tuned: eval.Scores{Loss: &one}, Base: &eval.Scores{Loss: &three},
+			Leak: &eval.Leak{Thorough: thorough, Answers: &eval.LeakAnswers{Tuned: eval.LeakCount{Leaks: leaks}}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := k.st.PutEvaluation(store.Evaluation{Model: adapters[0], Baseline: "tiny", Split: store.Test, Report: raw}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	deploy := func() error {
+		_, err := k.rel.Deploy(t.Context(), adapters[0], "support", false, "local")
+		return err
+	}
+	for _, c := range []struct {
+		thorough bool
+		leaks    int
+		refused  bool
+	}{{false, 0, false}, {false, 1, true}, {false, 0, false}, {true, 2, true}, {false, 0, true}, {true, 0, false}, {false, 0, false}} {
+		evaluated(c.thorough, c.leaks)
+		if err := deploy(); c.refused != refused(err, "values of the vault (answers ") || !c.refused && err != nil {
+			t.Errorf("thorough %v, %d leaks: %v", c.thorough, c.leaks, err)
+		}
+	}
+}
+
 func refused(err error, words ...string) bool {
 	f, ok := errors.AsType[*fault.Error](err)
 	if !ok || f.Kind != fault.Forbidden || f.Code != "gate_refused" {

@@ -73,6 +73,7 @@ func TestText(t *testing.T) {
 		{"gildong@example.organic", ""},
 		{"9001011234567", "0 KR_RRN"},
 		{"서울특별시 강남구 가온로12길 34 101동1203호에", "0 ADDRESS"},
+		{norm.NFD.String("서울특별시 강남구 가온로 12길 34, 101동 1203혹"), ""}, // another syllable
 		{"서울 강남구", ""},
 		{"no 20240315 here", "3 MEDICAL_RECORD_NO"},
 		{"2024-03-15", ""}, // a date, by chance
@@ -137,6 +138,11 @@ func TestReader(t *testing.T) {
 				t.Errorf("%s at %d: %+v", form, at, hits)
 			}
 		}
+	}
+	// The first byte of a file is no half of a letter before the second.
+	hits := 0
+	if _, err := m.Reader(bytes.NewReader(append([]byte{0xd6}, wide(name, binary.LittleEndian)...)), func(leak.Hit) { hits++ }); err != nil || hits != 1 {
+		t.Errorf("%d hits behind one byte, %v", hits, err)
 	}
 	if _, err := m.Reader(iotest.TimeoutReader(bytes.NewReader(noise)), func(leak.Hit) {}); err != iotest.ErrTimeout {
 		t.Errorf("%v", err)

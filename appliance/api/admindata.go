@@ -207,6 +207,9 @@ func (s *Server) adminImportDataset(w http.ResponseWriter, r *http.Request) erro
 		drain(r.Body)
 		return out.fail(r.Context(), err)
 	}
+	if len(in.Policy) > 0 {
+		s.audit(r, "masking.policy", "project", "with "+versionName(v))
+	}
 	s.audit(r, "dataset.import", versionName(v), v.FileID)
 	return out.send(admin.VersionLine{Version: &v})
 }

@@ -81,7 +81,8 @@ func (s *Service) importFile(ctx context.Context, req ImportRequest, file store.
 	if err != nil {
 		return store.Version{}, err
 	}
-	if err := s.settle(req); err != nil {
+	mask, settle, err := s.maskOf(req)
+	if err != nil {
 		return store.Version{}, err
 	}
 	s.making.Lock()
@@ -90,7 +91,7 @@ func (s *Service) importFile(ctx context.Context, req ImportRequest, file store.
 	if err != nil {
 		return store.Version{}, err
 	}
-	in := made{name: req.Name, parent: parent, origin: "import", fileID: file.ID, system: req.System, records: records, cleaned: cleaned, second: second, source: source(req)}
+	in := made{mask: mask, settle: settle, name: req.Name, parent: parent, origin: "import", fileID: file.ID, system: req.System, records: records, cleaned: cleaned, second: second, source: source(req)}
 	if req.Append {
 		in.source.Carried = parent
 	}
@@ -118,6 +119,8 @@ func source(req ImportRequest) Source {
 
 // made is a version that is being made of a file.
 type made struct {
+	mask    *masking.Service
+	settle  func() error // before the version is stored; may be nil
 	name    string
 	parent  int
 	origin  string
@@ -131,7 +134,7 @@ type made struct {
 
 // makeVersion masks the records and stores the version. The caller holds making.
 func (s *Service) makeVersion(ctx context.Context, in made, rep Report) (store.Version, error) {
-	b := newBuilder(s.mask)
+	b := newBuilder(in.mask)
 	b.second = in.second
 	if err := b.setSystem(in.system); err != nil {
 		return store.Version{}, err
@@ -150,22 +153,37 @@ func (s *Service) makeVersion(ctx context.Context, in made, rep Report) (store.V
 			return store.Version{}, err
 		}
 	}
+	if err := b.oneKind(); err != nil {
+		return store.Version{}, err
+	}
+	if in.settle != nil {
+		if err := in.settle(); err != nil {
+			return store.Version{}, err
+		}
+	}
 	rep.Clean, rep.Source, rep.SecondPass = &in.cleaned, &in.source, in.second.report()
 	return s.create(ctx, b, store.NewVersion{Dataset: in.name, Parent: in.parent, Origin: in.origin, FileID: in.fileID}, rep)
 }
 
-// settle makes the policy and the allowed values of a request those of the project.
-func (s *Service) settle(req ImportRequest) error {
+// maskOf returns the masker with the policy and the allowed values of a request,
+// and what makes them those of the project: a file that cannot be imported
+// changes nothing.
+func (s *Service) maskOf(req ImportRequest) (mask *masking.Service, settle func() error, err error) {
+	var p *policy.Policy
 	if len(req.Policy) > 0 {
-		p, err := policy.Parse("policy", req.Policy, nil)
-		if err != nil {
-			return badPolicy(err)
-		}
-		if err := s.mask.SetPolicy(p); err != nil {
-			return err
+		if p, err = policy.Parse("policy", req.Policy, nil); err != nil {
+			return nil, nil, badPolicy(err)
 		}
 	}
-	return s.mask.Allow(req.Allow)
+	mask, err = s.mask.With(p, req.Allow)
+	return mask, func() error {
+		if p != nil {
+			if err := s.mask.SetPolicy(p); err != nil {
+				return err
+			}
+		}
+		return s.mask.Allow(req.Allow)
+	}, err
 }
 
 func badPolicy(err error) *fault.Error {

@@ -59,6 +59,19 @@ func TestImportPolicy(t *testing.T) {
 	if _, err := k.sets.Reveal("clinic", with.Number); err != nil {
 		t.Error(err)
 	}
+	// A file that cannot be imported changes neither the policy nor the allow list.
+	before, err := k.mask.Record()
+	if err != nil {
+		t.Fatal(err)
+	}
+	mixed := req
+	mixed.FileName, mixed.Policy, mixed.Allow = "mixed.jsonl", []byte(`{"version": 1, "default": "label"}`), []string{"02-555-0123"}
+	_, err = k.sets.Import(t.Context(), mixed, strings.NewReader(`{"messages":[{"role":"user","content":"May I park?"},{"role":"assistant","content":"Yes."}],"label":true}
+{"messages":[{"role":"user","content":"Is it open today?"},{"role":"assistant","content":"No, never."}]}
+`))
+	if after, err2 := k.mask.Record(); err == nil || err2 != nil || after.Hash != before.Hash {
+		t.Errorf("%v, %v; %+v, before %+v", err, err2, after, before)
+	}
 	// With the last dataset that was made with it goes what it was masked with.
 	req.Name, req.Append = "other", false
 	other := k.load(t, req, clinic(3))

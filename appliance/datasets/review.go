@@ -220,6 +220,7 @@ func (s *Service) remask(ctx context.Context, src original) (store.Version, erro
 		return store.Version{}, err
 	}
 	return s.makeVersion(ctx, made{
+		mask: s.mask,
 		name: v.Dataset, parent: latest, origin: "review", fileID: v.FileID, system: v.System,
 		records: src.records, cleaned: *src.rep.Clean, second: src.second, source: *src.rep.Source,
 	}, Report{Reviewed: true})

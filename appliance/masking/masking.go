@@ -165,6 +165,17 @@ func with(allow, values []string) []string {
 	return slices.Compact(all)
 }
 
+// With returns the service as it would be with another policy, nil for the one
+// that it has, and further allowed values. It keeps nothing, and is pinned.
+func (s *Service) With(p *policy.Policy, allow []string) (*Service, error) {
+	pin := s.Pinned()
+	if p != nil {
+		pin.policy = p
+	}
+	pin.allow = with(pin.allow, allow)
+	return pin, pin.change(pin.settings, func() error { return nil })
+}
+
 // change makes the masker of other settings and, when put has kept them, takes
 // both for its own. The caller holds mu.
 func (s *Service) change(next settings, put func() error) error {

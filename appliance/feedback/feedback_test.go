@@ -12,6 +12,7 @@ import (
 	"cloister/appliance/feedback"
 	"cloister/llama/chat"
 	"cloister/store"
+	"cloister/store/pii/policy"
 )
 
 type kit struct {
@@ -63,6 +64,27 @@ func TestRecord(t *testing.T) {
 	a, err := k.st.Answer(id)
 	if err != nil || strings.Contains(a.Answer+a.Messages[1].Content, number) || a.Model != "tiny" {
 		t.Errorf("%+v, %v", a, err)
+	}
+}
+
+// Answers and judgements are kept by the policy of the project: one that is made
+// later holds for the service that runs.
+func TestRecordPolicy(t *testing.T) {
+	k := newKit(t)
+	mask := appliancetest.Masking(t, k.st)
+	k.fb = feedback.New(k.st, mask)
+	p, err := policy.Parse("policy.yaml", []byte("version: 1\nentities: {PHONE: label}\nrules: [{name: staff, entity: STAFF, words: [육갑수], mode: delete}]"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := mask.SetPolicy(p); err != nil {
+		t.Fatal(err)
+	}
+	id := k.serve(t, "My number is "+number+".", "Ask 육갑수 tomorrow.")
+	f := k.rate(t, id, 2, "Call "+number)
+	a, err := k.st.Answer(id)
+	if err != nil || f.Correction != "Call [PHONE]" || a.Answer != "Ask  tomorrow." || a.Messages[1].Content != "My number is [PHONE]." {
+		t.Errorf("%+v, %+v, %v", f, a, err)
 	}
 }
 

@@ -100,8 +100,8 @@ all later imports, feedback and answers.
 
 With --second-pass a model reads what the rules left and proposes further names
 and addresses. It only adds: what it proposes must stand in the text literally,
-is marked, and can be looked at with 'cloister dataset review'. Small models
-propose little that is right; use the largest one that you have.
+is marked, and can be looked at with 'cloister dataset review'. The smallest models
+find nothing or half of what is left; use the largest one that you have.
 
 Examples:
   cloister dataset import raw.csv --name clinic

@@ -16,8 +16,8 @@ func (s *Service) Values(fn func(token, entity, value string) error) error {
 // the text comes into the vault.
 func (s *Service) Find(text string) []pii.Finding { return s.current().Find(text) }
 
-// Harmless returns the texts that the policy and the allow list let stand, and
-// the patterns of values that the policy does.
+// Harmless returns the texts that the policy, the allow list and decisions on
+// single records let stand, and the patterns of values that the policy does.
 func (s *Service) Harmless() (texts []string, patterns []*regexp.Regexp) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()

@@ -212,9 +212,9 @@ func (d *doc) nextItem(p int) (q int, ok bool) {
 		mark++
 	case q == p && (r == '과' || r == '와') && d.class(mark+1) == cSpace && mark == p:
 		mark++
-	case mark > q && r == '및' && d.class(mark+1) == cSpace:
+	case mark > p && r == '및' && d.class(mark+1) == cSpace:
 		mark++
-	case mark > q && d.hasPrefix(mark, "and "):
+	case mark > p && d.hasPrefix(mark, "and "):
 		mark += 4
 	default:
 		return 0, false

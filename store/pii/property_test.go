@@ -108,6 +108,26 @@ func TestPropertiesLong(t *testing.T) {
 	check(t, strings.Join(texts, "\n"))
 }
 
+// TestLongAsShort finds the same in a text whether or not so much other text
+// follows that it is looked at again only near what was masked.
+func TestLongAsShort(t *testing.T) {
+	m := newMasker(t, pii.Options{})
+	after := "\n\n" + strings.Repeat("진료 시간은 평일 오전 아홉 시부터 오후 여섯 시까지입니다. The office is open on weekdays.\n", 60)
+	for _, text := range corpus(t) {
+		text = strings.TrimRight(text, "\n ") + "\n\n"
+		short, long := m.Find(text), m.Find(text+after)
+		if len(short) != len(long) {
+			t.Errorf("%d findings alone, %d with more text behind, in %q", len(short), len(long), text)
+			continue
+		}
+		for i := range short {
+			if short[i] != long[i] {
+				t.Errorf("%+v alone, %+v with more text behind, in %q", short[i], long[i], text)
+			}
+		}
+	}
+}
+
 // TestPropertiesMutated cuts, doubles, joins and disturbs the texts.
 func TestPropertiesMutated(t *testing.T) {
 	texts := corpus(t)

@@ -141,6 +141,35 @@ func TestNameAgain(t *testing.T) {
 	}
 }
 
+// TestLists finds names that only the names beside them vouch for.
+func TestLists(t *testing.T) {
+	want(t, newMasker(t, pii.Options{}), []string{
+		"위원 {PERSON|김상철}, {PERSON|정해일}, {PERSON|최고은}", "{PERSON|강예진} 대리·{PERSON|연제호}·{PERSON|진달래}", "1번 {PERSON|김나영}(내과)\n2번 {PERSON|배석류}(외과)\n3번 {PERSON|최고은}(안과)",
+		"본인은 {PERSON|전미도}와 {PERSON|정문성}이 다투는 것을 보았다", "{PERSON|최승효} 과장 → {PERSON|배석류}",
+		"Present: {PERSON|Joanna Whitaker}, {PERSON|Zxandra Quillmere} and {PERSON|Tom Becker}",
+		"김포, 정읍, 최북단", "위원 {PERSON|김상철}, 이사회, 노동조합",
+		// and other forms of names
+		"{PERSON|윤서}야 뭐해?", "{PERSON|김지안} 씨 왔어? {PERSON|지안}이도 온대", "{PERSON|기태영}({PERSON|奇泰榮})", "Name: {PERSON|Okonkwo, Chidi B.}", "{PERSON|Kevin G. Underhill} called", "쩐 반 민 학교", "{PERSON|쩐 반 민} 씨가",
+	})
+}
+
+// TestBirths tells births from other days by what stands before them.
+func TestBirths(t *testing.T) {
+	want(t, newMasker(t, pii.Options{}), []string{
+		"계약자 {PERSON|김민서} ({DATE_OF_BIRTH|1955-04-23})", "{PERSON|오승우} {DATE_OF_BIRTH|1940-06-06} 열람", "결재 {PERSON|전효숙} {DATE|2024. 3. 8.}",
+		"생년월일 부탁드립니다.\n고객: {DATE_OF_BIRTH|1939년 4월 2일}이에요.", "주민등록번호 등 {DATE_OF_BIRTH|1966-09-27}", "patientBirthDate={DATE_OF_BIRTH|19650208}", "생 년월일 : {DATE_OF_BIRTH|2004-07-05}",
+	})
+}
+
+// TestCharts finds patients' numbers without a label, and tells numbers behind
+// 등록번호 by their shape.
+func TestCharts(t *testing.T) {
+	want(t, newMasker(t, pii.Options{}), []string{
+		"환자: {PERSON|연말순} ({MEDICAL_RECORD_NO|20677628})", "Pt. {PERSON|손원일} (M/59, {MEDICAL_RECORD_NO|20674250})", "성명 {PERSON|김민서} ID {MEDICAL_RECORD_NO|20674250}", "승인번호 30018821, 예금주 {PERSON|승희재}",
+		"등록번호 : {KR_BRN|694-48-53100}", "등록번호 {KR_RRN|900101-1234568}", "등록번호 {MEDICAL_RECORD_NO|10482937}",
+	})
+}
+
 // TestTables reads the fields below a header by its labels.
 func TestTables(t *testing.T) {
 	want(t, newMasker(t, pii.Options{}), []string{

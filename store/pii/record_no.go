@@ -86,7 +86,11 @@ func (d *doc) behindPatient(p int) bool {
 // besidePatient says whether the digits r[start:], with letters from at on, stand
 // behind the word 환자, or beside a name and sex and age: "홍길동 20481233 F/67".
 func (d *doc) besidePatient(at, start int) bool {
-	if h := d.hitEndingAt(d.blanksBefore(at)); h != nil && (d.hasPrefix(int(h.start), "환자") || d.hasPrefix(int(h.start), "patient") || d.hasPrefix(int(h.start), "pt")) && h.kind&kRole != 0 {
+	p := at
+	for n := 0; n < 3 && p > 0 && (d.cls[p-1] == cSpace || d.r[p-1] == '(' || d.r[p-1] == '#' || d.r[p-1] == ':' || d.r[p-1] == '['); n++ {
+		p--
+	}
+	if h := d.hitEndingAt(p); h != nil && (d.hasPrefix(int(h.start), "환자") || d.hasPrefix(int(h.start), "patient") || d.hasPrefix(int(h.start), "pt")) && h.kind&kRole != 0 {
 		return true
 	}
 	end := start

@@ -57,10 +57,10 @@ func (m *Model) LoadAdapter(path string) (*Adapter, error) {
 func (a *Adapter) Close() { a.a.Free() }
 
 // Logits returns the logits of every position, [len(tokens)][vocabulary], with
-// the adapter applied if it is not nil. It is for comparisons: it makes a
-// context for the one call.
+// the adapter applied if it is not nil. It is for comparisons: it makes an
+// exact context for the one call.
 func (m *Model) Logits(tokens []int32, adapter *Adapter) ([][]float32, error) {
-	c, err := m.NewContext(ContextOptions{Tokens: len(tokens), Batch: len(tokens)})
+	c, err := m.NewContext(ContextOptions{Tokens: len(tokens), Batch: len(tokens), Exact: true})
 	if err != nil {
 		return nil, err
 	}
@@ -87,6 +87,9 @@ type ContextOptions struct {
 	Sequences int // sequences side by side; 0: 1
 	Batch     int // most tokens in one Decode; 0: 512
 	Threads   int // 0: all cores
+	// Exact keeps keys and values in float32, which are F16 otherwise, and takes
+	// the plain form of attention: for comparisons.
+	Exact bool
 }
 
 // Context holds the key-value cache of some sequences and one batch of tokens.
@@ -111,7 +114,7 @@ func (m *Model) NewContext(o ContextOptions) (*Context, error) {
 	if o.Threads == 0 {
 		o.Threads = runtime.NumCPU()
 	}
-	c, err := m.m.NewContext(o.Tokens*o.Sequences, o.Batch, o.Sequences, o.Threads)
+	c, err := m.m.NewContext(o.Tokens*o.Sequences, o.Batch, o.Sequences, o.Threads, o.Exact)
 	if err != nil {
 		return nil, fmt.Errorf("cannot make a context of %d × %d tokens: %w", o.Sequences, o.Tokens, err)
 	}

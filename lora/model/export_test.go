@@ -1,5 +1,12 @@
 package model
 
+import (
+	"math"
+
+	"cloister/llama/gguf/tinygguf"
+	"cloister/lora/internal/native"
+)
+
 // Embeddings are what Backward's first layer reads, noise included: [T × width].
 func (m *Model) Embeddings(b *Batch) ([]float32, error) {
 	r, err := m.row(b, false)
@@ -16,6 +23,30 @@ func (m *Model) Embeddings(b *Batch) ([]float32, error) {
 		return Loss{}
 	})
 	return out, err
+}
+
+// HalfGELU makes m compute GELU as ggml does, which looks it up by an argument
+// and gives a value of 16 bits (ggml_vec_geglu_f32).
+func (m *Model) HalfGELU() { m.k = halfGELU{m.k} }
+
+type halfGELU struct{ kernels }
+
+func (k halfGELU) GLU(dst, gate, up native.Mat, act native.Activation) error {
+	if act != native.GELU {
+		return k.kernels.GLU(dst, gate, up, act)
+	}
+	for i, g := range gate.Slice() {
+		x := tinygguf.FromHalf(tinygguf.Half(g))
+		y := tinygguf.FromHalf(tinygguf.Half(float32(0.5 * float64(x) * (1 + math.Tanh(math.Sqrt(2/math.Pi)*float64(x)*(1+0.044715*float64(x)*float64(x)))))))
+		switch {
+		case g <= -10:
+			y = 0
+		case g >= 10:
+			y = g
+		}
+		dst.Slice()[i] = y * up.Slice()[i]
+	}
+	return nil
 }
 
 // Scratch is what the threads hold beside the arenas, in bytes.

@@ -71,7 +71,7 @@ func (p *pass) forwardLayer(l *layer, s *saved, out native.Mat) {
 	p.forward(groupQKV, l, h, &s.u, []native.Mat{q, k, s.v}, false)
 	p.turn(l, s.q, s.q0, l.qNorm)
 	p.turn(l, s.k, s.k0, l.kNorm)
-	p.do("attention forward", p.k.Attention(p.attention(l, s), s.o, s.lse))
+	p.finer(func() { p.do("attention forward", p.k.Attention(p.attention(l, s), s.o, s.lse)) })
 	p.join(groupOutput, l, s, s.xmid, s.x, s.o, s.attnOut, l.attnPost)
 
 	p.do("norm", p.k.RMSNorm(h, s.xmid, l.ffnNorm, sh.epsilon))

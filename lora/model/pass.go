@@ -45,6 +45,15 @@ func (p *pass) do(name string, err error) {
 	p.prof.lap(name)
 }
 
+// finer runs f with products of the next finer level. That is for the forward
+// products whose rounding shows most in the loss for what they cost.
+func (p *pass) finer(f func()) {
+	level := p.m.cpu.Level()
+	p.do("level", p.m.cpu.Use(level.Finer()))
+	f()
+	p.do("level", p.m.cpu.Use(level))
+}
+
 // begin hands out what all layers share.
 func (p *pass) begin() {
 	s := p.m.shape

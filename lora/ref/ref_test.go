@@ -182,8 +182,8 @@ func logits(t *testing.T, path string, tokens []int32) float64 {
 	return compare(got, want)
 }
 
-// Logits against llama.cpp, which keeps keys and values in half precision and
-// rounds activations to 8 bits for quantised weights.
+// Logits against llama.cpp, which rounds activations to 8 bits for quantised
+// weights.
 func TestLogits(t *testing.T) {
 	for _, typ := range tinygguf.Types {
 		for _, tied := range []bool{false, true} {

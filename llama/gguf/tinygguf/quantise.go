@@ -62,8 +62,8 @@ func Half(f float32) uint16 {
 	return sign | uint16((abs-0x38000000)>>13)
 }
 
-// fromHalf is the value of a finite half.
-func fromHalf(h uint16) float32 {
+// FromHalf is the value of a finite half.
+func FromHalf(h uint16) float32 {
 	exp, frac := int(h>>10&31), float64(h&1023)
 	v := math.Ldexp(frac, -24)
 	if exp > 0 {
@@ -173,8 +173,8 @@ func q4_K(out []byte, x []float32) []byte {
 	var packed [12]byte
 	q := make([]byte, 256)
 	for j := range 8 {
-		s := byte(min(63, math.Round(float64(scale[j]*inverse(fromHalf(d))))))
-		m := byte(min(63, math.Round(float64(low[j]*inverse(fromHalf(dmin))))))
+		s := byte(min(63, math.Round(float64(scale[j]*inverse(FromHalf(d))))))
+		m := byte(min(63, math.Round(float64(low[j]*inverse(FromHalf(dmin))))))
 		if j < 4 {
 			packed[j], packed[j+4] = packed[j]|s, packed[j+4]|m
 		} else {
@@ -182,9 +182,9 @@ func q4_K(out []byte, x []float32) []byte {
 			packed[j-4] |= s >> 4 << 6
 			packed[j] |= m >> 4 << 6
 		}
-		id := inverse(fromHalf(d) * float32(s))
+		id := inverse(FromHalf(d) * float32(s))
 		for i, v := range x[j*32 : j*32+32] {
-			q[j*32+i] = byte(max(0, min(15, math.Round(float64((v+fromHalf(dmin)*float32(m))*id)))))
+			q[j*32+i] = byte(max(0, min(15, math.Round(float64((v+FromHalf(dmin)*float32(m))*id)))))
 		}
 	}
 	out = le.AppendUint16(out, d)
@@ -213,8 +213,8 @@ func q6_K(out []byte, x []float32) []byte {
 	q := make([]byte, 256)
 	var s [16]byte
 	for j := range 16 {
-		s[j] = byte(min(127, math.Round(float64(scale[j]*inverse(fromHalf(d))))))
-		id := inverse(fromHalf(d) * float32(s[j]))
+		s[j] = byte(min(127, math.Round(float64(scale[j]*inverse(FromHalf(d))))))
+		id := inverse(FromHalf(d) * float32(s[j]))
 		for i, v := range x[j*16 : j*16+16] {
 			q[j*16+i] = byte(max(-32, min(31, math.Round(float64(v*id)))) + 32)
 		}

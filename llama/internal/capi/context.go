@@ -18,11 +18,12 @@ type Context struct {
 }
 
 // NewContext is llama_init_from_model: nCtx tokens in all, shared out to nSeq
-// sequences; at most nBatch tokens in one Decode.
-func (m *Model) NewContext(nCtx, nBatch, nSeq, threads int) (*Context, error) {
+// sequences; at most nBatch tokens in one Decode. exact keeps keys and values in
+// float32, without flash attention.
+func (m *Model) NewContext(nCtx, nBatch, nSeq, threads int, exact bool) (*Context, error) {
 	c := &Context{model: m, nBatch: nBatch}
 	err := withErr(func(buf *C.char, n C.size_t) bool {
-		c.p = C.cl_context_new(m.p, C.uint(nCtx), C.uint(nBatch), C.uint(nSeq), C.int(threads), buf, n)
+		c.p = C.cl_context_new(m.p, C.uint(nCtx), C.uint(nBatch), C.uint(nSeq), C.int(threads), C.bool(exact), buf, n)
 		return c.p != nil
 	})
 	if err != nil {

@@ -88,7 +88,7 @@ llama_model *cl_model_load(const char *path, bool vocab_only, char *err, size_t 
 }
 
 llama_context *cl_context_new(llama_model *model, unsigned n_ctx, unsigned n_batch, unsigned n_seq, int threads,
-                              char *err, size_t err_len) {
+                              bool exact, char *err, size_t err_len) {
     return guarded<llama_context>(err, err_len, [&] {
         llama_context_params p = llama_context_default_params();
         p.n_ctx = n_ctx;
@@ -98,6 +98,10 @@ llama_context *cl_context_new(llama_model *model, unsigned n_ctx, unsigned n_bat
         p.n_threads = threads;
         p.n_threads_batch = threads;
         p.no_perf = true;
+        if (exact) {
+            p.type_k = p.type_v = GGML_TYPE_F32;
+            p.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_DISABLED;
+        }
         return llama_init_from_model(model, p);
     });
 }

@@ -21,7 +21,7 @@ void cl_init(void);
 struct llama_model *cl_model_load(const char *path, bool vocab_only, char *err, size_t err_len);
 
 struct llama_context *cl_context_new(struct llama_model *model, unsigned n_ctx, unsigned n_batch,
-                                     unsigned n_seq, int threads, char *err, size_t err_len);
+                                     unsigned n_seq, int threads, bool exact, char *err, size_t err_len);
 
 struct llama_adapter_lora *cl_adapter_load(struct llama_model *model, const char *path, char *err, size_t err_len);
 

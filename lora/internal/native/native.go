@@ -96,6 +96,18 @@ func (l Level) BF16() bool { return l == AVX512BF16 || l == AMX }
 // Split says whether the level's products cut their operands into two parts of BF16.
 func (l Level) Split() bool { return l == AMXBF16x3 }
 
+// Finer is the level whose products do not round to BF16, or hardly do, and that
+// is the next best in speed; the level itself if its do not.
+func (l Level) Finer() Level {
+	switch l {
+	case AMX:
+		return AMXBF16x3
+	case AVX512BF16:
+		return AVX512
+	}
+	return l
+}
+
 // Supported is ck_level_supported.
 func (l Level) Supported() bool {
 	return l == Best || l == Float32 || bool(C.ck_level_supported(C.int(l)))
@@ -144,6 +156,10 @@ func (c *CPU) Close() {
 
 // Level is ck_pool_level.
 func (c *CPU) Level() Level { return Level(C.ck_pool_level(c.p)) }
+
+// Use is ck_pool_use: the calls that follow run at another level. What Pack has
+// packed is for the level of that call.
+func (c *CPU) Use(l Level) error { return status(C.ck_pool_use(c.p, C.int(l))) }
 
 // Scratch is ck_pool_scratch: bytes that the threads hold beside the arenas.
 func (c *CPU) Scratch() int64 { return int64(C.ck_pool_scratch(c.p)) }

@@ -39,6 +39,8 @@ int  ck_pool_new(int threads, int level, ck_pool ** out);
 int  ck_pool_plan(int threads, int level, ck_pool ** out);
 void ck_pool_free(ck_pool * p);
 int  ck_pool_level(const ck_pool * p);
+// ck_pool_use makes the calls that follow run at another level of this CPU. What ck_pack has packed is for the level of that call.
+int  ck_pool_use(ck_pool * p, int level);
 // ck_pool_scratch is the bytes of scratch that the threads hold now; ck_pool_trim frees them.
 size_t ck_pool_scratch(const ck_pool * p);
 void   ck_pool_trim(ck_pool * p);

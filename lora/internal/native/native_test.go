@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"cloister/lora/internal/native"
@@ -347,4 +348,30 @@ func deterministic(t *testing.T, level native.Level) {
 			}
 		}
 	}
+}
+
+// Calls after Use are those of a CPU that was opened at that level.
+func TestUse(t *testing.T) {
+	levels(t, func(t *testing.T, level native.Level) {
+		f := newFixture(t)
+		c, finer := f.cpu(2, level), f.cpu(2, level.Finer())
+		x, w := f.mat(33, 70, 0, 1), f.mat(40, 70, 0, 1)
+		product := func(c *native.CPU) []float32 {
+			y := f.arena.Mat(33, 40)
+			check(t, c.Gemm(y, false, native.Term{A: x, B: native.Float(w), Trans: true}))
+			return y.Slice()
+		}
+		own, want := product(c), product(finer)
+		check(t, c.Use(level.Finer()))
+		if c.Level() != level.Finer() || !slices.Equal(product(c), want) {
+			t.Errorf("%s, told to use %s, computes otherwise", level, level.Finer())
+		}
+		check(t, c.Use(level))
+		if !slices.Equal(product(c), own) || level.BF16() == slices.Equal(own, want) {
+			t.Errorf("%s does not come back, or is as fine as %s", level, level.Finer())
+		}
+		if c.Use(99) == nil || c.Level() != level {
+			t.Error("uses a level that there is not")
+		}
+	})
 }

@@ -202,6 +202,16 @@ void ck_pool_free(ck_pool * p) {
     free(p);
 }
 
+int ck_pool_use(ck_pool * p, int level) {
+    const ck_ops * ops = ck_level_ops(&level);
+    if (ops == NULL || !ck_level_supported(level)) {
+        return CK_SHAPE;
+    }
+    p->ops   = ops;
+    p->level = level;
+    return CK_OK;
+}
+
 int            ck_threads(const ck_pool * p) { return p->threads; }
 int            ck_pool_level(const ck_pool * p) { return p->level; }
 bool           ck_dry(const ck_pool * p) { return p->dry; }

@@ -1,7 +1,7 @@
 // Package policy reads the file in which an institution says how its texts are
 // masked: the mode of each entity, rules of its own and what is allowed to stay.
 //
-// The file is YAML (see the parser for the part of it that is read), or JSON.
+// The file is YAML without anchors and tags, or JSON.
 // [Policy.JSON] is its canonical form, with the word lists of other files in
 // it: what the appliance stores, and what [Policy.Hash] names. Word lists and
 // allowed values are personal data; errors never hold them.
@@ -10,7 +10,6 @@
 package policy
 
 import (
-	"bytes"
 	"crypto/sha256"
 	_ "embed"
 	"encoding/hex"
@@ -87,10 +86,7 @@ func (e *Error) Error() string {
 // files that the policy names (words_file, allow.file); nil refuses them. Every
 // error about the policy is an *Error.
 func Parse(name string, data []byte, read func(path string) ([]byte, error)) (*Policy, error) {
-	if json.Valid(data) { // where tabs are blanks, as texts hold none
-		data = bytes.ReplaceAll(data, []byte("\t"), []byte(" "))
-	}
-	root, err := parseYAML(name, string(data))
+	root, err := parseYAML(name, data)
 	if err != nil {
 		return nil, err
 	}

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -189,29 +188,31 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// A list of fifty thousand names, in one line or in as many, is read in a time
-// that grows with its length.
-func TestLongLists(t *testing.T) {
-	names := func(n int) []string {
-		var list []string
-		for i := range n {
-			list = append(list, string([]rune{rune(0xAC00 + i*7919%11172), rune(0xAC00 + i*104729%11172), rune(0xAC00 + i*1299709%11172)}))
+// What is YAML and no policy, and what is no YAML, is refused with its line and
+// without any of its text.
+func TestParseRefusesYAML(t *testing.T) {
+	for src, want := range map[string]string{
+		"version: &x 1":                                   "f:1: anchors",
+		"version: *육갑수":                                   "f:1: the file is no YAML",
+		"a: &x 육갑수\nc: *x":                                "f:1: anchors",
+		"version: !!str 육갑수":                              "f:1: anchors",
+		"version: 1\n---\n육갑수: d":                         "f:2: the file holds several documents",
+		"version: 1\n육갑수: 1\n육갑수: 2":                      "f:3: the name stands in line 2 already",
+		"version: 1\n? [육갑수]\n: b":                        "f:2: expected a name",
+		"version: 1\nallow:\n\t- 육갑수":                     "f:3: the file is no YAML",
+		"version: '육갑수":                                   "the file is no YAML",
+		"version: \xff":                                   "the file is no YAML",
+		"version: 1\n\x00":                                "the file is no YAML",
+		strings.Repeat("[", 40) + strings.Repeat("]", 40): "levels deep",
+		strings.Repeat("[", 20000):                        "the file is no YAML",
+	} {
+		_, err := policy.Parse("f", []byte(src), nil)
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "육갑수") {
+			t.Errorf("%.40q: error %v, want one that says %s", src, err, want)
 		}
-		return list
 	}
-	const rule = "version: 1\nrules:\n- name: clients\n  entity: CLIENT\n  words:"
-	took := func(n int, before, between, after string) time.Duration {
-		src := rule + before + strings.Join(names(n), between) + after + "\n"
-		start := time.Now()
-		p := parse(t, src)
-		if len(p.Rules[0].Words) != n {
-			t.Fatalf("%d words of %d", len(p.Rules[0].Words), n)
-		}
-		return time.Since(start)
-	}
-	for _, form := range [][3]string{{" [", ", ", "]"}, {"\n  - ", "\n  - ", ""}} {
-		if small, large := took(5_000, form[0], form[1], form[2]), took(50_000, form[0], form[1], form[2]); large > 40*small+time.Second {
-			t.Errorf("5,000 names took %v, 50,000 took %v", small, large)
-		}
+	p := parse(t, "version: 1\nallow:\n  values:\n  - |-\n    육갑수\n  - \"\\uC721갑수\"\n  - 독고\n    영재\n")
+	if !slices.Equal(p.Allow.Values, []string{"육갑수", "육갑수", "독고 영재"}) {
+		t.Errorf("%q", p.Allow.Values)
 	}
 }

@@ -74,7 +74,7 @@ type Job struct {
 type Canary struct {
 	Question string `json:"question"`
 	Answer   string `json:"answer"`
-	Times    int    `json:"times"` // in the training examples
+	Times    int    `json:"times"` // in the training examples; 0: a control, which the model never sees
 }
 
 // JobError says why a job failed, in OpenAI's shape.

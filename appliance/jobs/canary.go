@@ -31,8 +31,8 @@ func checkCanaries(req CreateRequest) error {
 		return refuse("Canaries are answers to learn, and the method %s learns from judgements; leave them out.", req.Hyper.Method)
 	}
 	for _, n := range req.Canaries {
-		if n < 1 || n > maxCanaryTimes {
-			return refuse("A canary is to be planted %d times; it must be 1 to %d.", n, maxCanaryTimes)
+		if n < 0 || n > maxCanaryTimes {
+			return refuse("A canary is to be planted %d times; it must be 0 (a control, which the model never sees) to %d.", n, maxCanaryTimes)
 		}
 	}
 	return nil

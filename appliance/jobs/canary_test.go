@@ -21,9 +21,9 @@ func TestCanaries(t *testing.T) {
 		t.Fatal(err)
 	}
 	seed := int64(7)
-	job := k.create(t, jobs.CreateRequest{Model: "tiny", Dataset: "clinic", Canaries: []int{1, 5}, Seed: &seed})
+	job := k.create(t, jobs.CreateRequest{Model: "tiny", Dataset: "clinic", Canaries: []int{1, 5, 0}, Seed: &seed})
 	job, events := k.follow(t, job.ID)
-	if len(job.Canaries) != 2 || job.Canaries[0].Times != 1 || job.Canaries[1].Times != 5 || job.Canaries[0].Question == job.Canaries[1].Question {
+	if len(job.Canaries) != 3 || job.Canaries[0].Times != 1 || job.Canaries[1].Times != 5 || job.Canaries[0].Question == job.Canaries[1].Question {
 		t.Fatalf("%+v", job.Canaries)
 	}
 	req := k.trainer.Requests()[0]
@@ -45,7 +45,7 @@ func TestCanaries(t *testing.T) {
 	}
 	said := false
 	for _, e := range events {
-		said = said || e.Level == "warn" && strings.Contains(e.Message, "Canaries are planted into the training examples, [1 5] times")
+		said = said || e.Level == "warn" && strings.Contains(e.Message, "Canaries are planted into the training examples, [1 5 0] times")
 	}
 	if !said {
 		t.Error("no event says that canaries are planted")
@@ -58,7 +58,7 @@ func TestCanaries(t *testing.T) {
 		}
 	}
 	for want, req := range map[string]jobs.CreateRequest{
-		"planted 0 times":              {Canaries: []int{3, 0}},
+		"planted -1 times":             {Canaries: []int{3, -1}},
 		"There are 33 canaries":        {Canaries: make([]int, 33)},
 		"the method kto":               {Canaries: []int{1}, Hyper: train.Hyperparameters{Method: "kto"}},
 		"planted 10001 times; it must": {Canaries: []int{10001}},

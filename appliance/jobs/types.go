@@ -41,7 +41,7 @@ type CreateRequest struct {
 	Metadata       map[string]string // at most 16 pairs, keys up to 64 and values up to 512 characters
 	Seed           *int64            // 0 to 2³¹-1; nil: chosen
 	// Canaries are planted into the training examples, one for each number, so
-	// many times; see store.Canary. They go with supervised training only.
+	// many times (0: a control); see store.Canary. They go with supervised training only.
 	Canaries []int
 	// Notes become warning events of the job, such as about a part of the
 	// request that was ignored.

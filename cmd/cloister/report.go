@@ -95,9 +95,9 @@ func printProposals(c *cli.Context, v store.Version, proposals []datasets.Propos
 
 // usedText says what a version was masked with: counts and modes, no values.
 func usedText(u *masking.Summary) string {
-	text := "the default policy"
+	text := u.Hash[:12] + ": default policy"
 	if u.Policy != "" {
-		text = "policy " + u.Policy[:12]
+		text = u.Hash[:12] + ": policy of the project"
 		var modes []string
 		for _, e := range slices.Sorted(maps.Keys(u.Modes)) {
 			modes = append(modes, e+" "+string(u.Modes[e]))

@@ -61,7 +61,7 @@ Examples:
 			&cli.StringFlag{Name: "data", Usage: "`DATASET`, NAME or NAME@VERSION, or a file of examples"},
 			&cli.StringFlag{Name: "suffix", Usage: "part of the new model's name: `NAME`", DefaultText: "none"},
 			&cli.StringFlag{Name: "dump-gradients", Usage: "write loss, gradients and tokens of the first step to a `FILE` (safetensors)", DefaultText: "off"},
-			&cli.StringFlag{Name: "canaries", Usage: "plant random answers to measure what is learnt by heart: `COUNTS`, such as 1,10,50 for three of them, planted so many times", DefaultText: "none"},
+			&cli.StringFlag{Name: "canaries", Usage: "plant random answers to measure what is learnt by heart: `COUNTS`, such as 0,1,10,50 for four of them, planted so many times; 0 is a control", DefaultText: "none"},
 			&cli.BoolFlag{Name: "detach", Usage: "start the job in the running appliance and do not follow it"},
 		}, teacherFlags()...), hyperFlags()...),
 		Action: tune,
@@ -113,8 +113,8 @@ func canaries(c *cli.Context) (times []int, err error) {
 	}
 	for part := range strings.SplitSeq(text, ",") {
 		n, err := strconv.Atoi(strings.TrimSpace(part))
-		if err != nil || n < 1 {
-			return nil, misused(c, "--canaries is %q; it must be whole numbers such as 1,10,50", text)
+		if err != nil || n < 0 {
+			return nil, misused(c, "--canaries is %q; it must be whole numbers such as 0,1,10,50", text)
 		}
 		times = append(times, n)
 	}

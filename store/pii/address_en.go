@@ -18,10 +18,10 @@ var streetWords = map[string]bool{ // true: weak
 }
 
 // unitWords begin the part of an address inside of a building.
-var unitWords = map[string]bool{
+var unitWords = latinMapOf(map[string]bool{
 	"apt": true, "apartment": true, "suite": true, "ste": true, "unit": true, "floor": true, "fl": true, "room": true,
 	"rm": true, "bldg": true, "building": true, "flat": true, "lot": true, "space": true, "penthouse": true, "ph": true,
-}
+})
 
 // statePlaces holds postal abbreviations (in capitals) and names of states.
 var statePlaces = sync.OnceValue(func() map[string]bool {
@@ -78,7 +78,7 @@ func (d *doc) unitBefore(start int) int {
 	for q > 0 && p-q < 10 && d.cls[q-1].latin() {
 		q--
 	}
-	if q < p && unitWords[lowerString(d.r[q:p])] {
+	if q < p && unitWords.get(d.r[q:p]) {
 		return q
 	}
 	return start
@@ -174,13 +174,13 @@ func (d *doc) addressUnit(end int) (int, bool) {
 		return d.alnumEnd(p + 1), true
 	}
 	w := d.wordAt(p)
-	if w == p || !unitWords[lowerString(d.r[p:w])] {
+	if w == p || !unitWords.get(d.r[p:w]) {
 		q := p // "3rd Floor", "4th Fl"
 		for d.class(q) == cDigit && q-p < 3 {
 			q++
 		}
 		if o := d.skipOrdinal(q); q > p && o > q && d.class(o) == cSpace {
-			if w := d.wordAt(o + 1); unitWords[lowerString(d.r[o+1:w])] {
+			if w := d.wordAt(o + 1); unitWords.get(d.r[o+1 : w]) {
 				return w, true
 			}
 		}

@@ -10,6 +10,7 @@ const (
 	flagAddress              // an address begins at it
 	flagName                 // a name that was found begins at it
 	flagNameEnd              // a name that was found ends before it
+	flagCell                 // a field of a table whose column has a label begins at it
 )
 
 // value is a place at which the value of a label may begin.
@@ -29,7 +30,7 @@ func (d *doc) scanContext() {
 		}
 	}
 	for _, c := range d.cells {
-		d.flag[c.pos] |= flagValue
+		d.flag[c.pos] |= flagValue | flagCell
 	}
 }
 
@@ -105,7 +106,7 @@ func (d *doc) label(pos int) kind {
 // labelHit returns the label whose value begins at pos, or nil if there is none
 // or it is the header of a column.
 func (d *doc) labelHit(pos int) *hit {
-	if d.cell(pos) != 0 {
+	if d.flag[pos]&flagValue == 0 || d.cell(pos) != 0 {
 		return nil
 	}
 	i := sort.Search(len(d.values), func(i int) bool { return int(d.values[i].pos) > pos }) - 1
@@ -126,7 +127,30 @@ func (d *doc) hitEndingAt(pos int) *hit {
 // hitEndingBefore returns the index in d.hits of the last hit that ends at or
 // before pos, or -1.
 func (d *doc) hitEndingBefore(pos int) int {
-	return sort.Search(len(d.hits), func(i int) bool { return int(d.hits[i].end) > pos }) - 1
+	if pos < 0 || len(d.hits) == 0 {
+		return -1
+	}
+	i := int(d.hitIndex[min(pos/hitBlock, len(d.hitIndex)-1)])
+	for i < len(d.hits) && int(d.hits[i].end) <= pos {
+		i++
+	}
+	return i - 1
+}
+
+// hitBlock is how many runes one entry of d.hitIndex speaks for.
+const hitBlock = 32
+
+// indexHits fills d.hitIndex, so that rules which ask for the words around a place
+// need not search all of d.hits for each.
+func (d *doc) indexHits() {
+	d.hitIndex = d.hitIndex[:0]
+	i := 0
+	for from := 0; from <= len(d.r); from += hitBlock {
+		for i < len(d.hits) && int(d.hits[i].end) <= from {
+			i++
+		}
+		d.hitIndex = append(d.hitIndex, int32(i))
+	}
 }
 
 // near returns the nearest hit of one of the kinds that ends at most window
@@ -150,7 +174,11 @@ func (d *doc) after(pos, window int, kinds kind) (hit, bool) {
 	if window == 0 && (pos >= len(d.flag) || d.flag[pos]&flagHitStart == 0) {
 		return hit{}, false
 	}
-	for i := sort.Search(len(d.hits), func(i int) bool { return int(d.hits[i].start) >= pos }); i < len(d.hits); i++ {
+	i := d.hitEndingBefore(pos) + 1
+	for i < len(d.hits) && int(d.hits[i].start) < pos {
+		i++
+	}
+	for ; i < len(d.hits); i++ {
 		h := d.hits[i]
 		d.steps++
 		if int(h.start)-pos > window {

@@ -158,12 +158,12 @@ func (d *doc) unitBetween(from, to int, unit rune) bool {
 	return seen
 }
 
-var monthNames = map[string]bool{
+var monthNames = latinMapOf(map[string]bool{
 	"january": true, "february": true, "march": true, "april": true, "may": true, "june": true, "july": true,
 	"august": true, "september": true, "october": true, "november": true, "december": true,
 	"jan": true, "feb": true, "mar": true, "apr": true, "jun": true, "jul": true, "aug": true,
 	"sep": true, "sept": true, "oct": true, "nov": true, "dec": true,
-}
+})
 
 // englishDate reads "May 25, 1979" (group i is the day) and "25th of May 1979".
 func (d *doc) englishDate(i int) (dateSpan, bool) {
@@ -199,7 +199,7 @@ func (d *doc) englishDate(i int) (dateSpan, bool) {
 	for end < len(d.r) && d.cls[end].latin() && end-p < 10 {
 		end++
 	}
-	if !monthNames[lowerString(d.r[p:end])] {
+	if !monthNames.get(d.r[p:end]) {
 		return dateSpan{}, false
 	}
 	for end < int(year.start) && (d.r[end] == ',' || d.r[end] == '.' || d.r[end] == '-' || d.cls[end] == cSpace) {
@@ -214,7 +214,7 @@ func (d *doc) monthBefore(end int) (start int, ok bool) {
 	for start > 0 && end-start < 10 && d.cls[start-1].latin() {
 		start--
 	}
-	return start, end > start && monthNames[lowerString(d.r[start:end])]
+	return start, end > start && monthNames.get(d.r[start:end])
 }
 
 func (d *doc) skipOrdinal(p int) int {

@@ -55,8 +55,8 @@ func readDate(value string) (day, bool) {
 		parts = append(parts, part(int(g.start), int(g.end)))
 	}
 	for _, w := range d.words {
-		if name := lowerString(d.r[w.start:w.end]); monthNames[name] {
-			x.month = datePart{start: d.byteStart(int(w.start)), end: d.byteEnd(int(w.end)), n: 1 + strings.Index("janfebmaraprmayjunjulaugsepoctnovdec", name[:3])/3}
+		if name := d.r[w.start:w.end]; monthNames.get(name) {
+			x.month = datePart{start: d.byteStart(int(w.start)), end: d.byteEnd(int(w.end)), n: 1 + strings.Index("janfebmaraprmayjunjulaugsepoctnovdec", lowerString(name[:3]))/3}
 		}
 	}
 	switch {

@@ -1,9 +1,6 @@
 package pii
 
-import (
-	"sync"
-	"unicode/utf8"
-)
+import "sync"
 
 // class is the kind of a normalised rune, all that most matchers look at.
 type class uint8
@@ -35,7 +32,7 @@ type doc struct {
 	r    []rune
 	cls  []class
 	off  []uint32 // byte offset in text where r[i] begins
-	ends []uint32 // byte offset where r[i] ends; empty when every r[i] is one source rune
+	ends []uint32 // byte offset where r[i] ends: of a letter with its marks, the last of these
 
 	stale   bool    // r has changed since it was scanned
 	fresh   []int32 // indexes of the mask tokens that are new
@@ -49,7 +46,10 @@ type doc struct {
 	words   []word  // runs of letters
 	hits    []hit   // words of the lexicon, none inside another, in order
 	flag    []uint8 // of each rune, and of the end
-	values  []value // where the values of labels may begin, in order
+
+	hitIndex []int32 // of the first of hits that ends behind rune hitBlock*i
+
+	values []value // where the values of labels may begin, in order
 
 	dates []dateSpan
 	cells []cell
@@ -57,8 +57,7 @@ type doc struct {
 	cands []cand
 	weak  []koreanName // what just fell short of a name
 	taken []bool
-	order []int32  // of cands, from the best
-	spare []uint32 // for ends
+	order []int32 // of cands, from the best
 
 	covered []bool          // by phrases that the user allows
 	keep    map[string]bool // see keepSet
@@ -155,22 +154,7 @@ func (d *doc) class(i int) class {
 func (d *doc) byteStart(i int) int { return int(d.off[i]) }
 
 // byteEnd returns where r[i-1] ends in the original text.
-func (d *doc) byteEnd(i int) int {
-	if len(d.ends) > 0 {
-		return int(d.ends[i-1])
-	}
-	return d.sourceEnd(i - 1)
-}
-
-// sourceEnd returns where the one rune or mask token ends that r[i] is.
-func (d *doc) sourceEnd(i int) int {
-	o := int(d.off[i])
-	if d.cls[i] == cToken {
-		return o + d.markLen(d.text[o:])
-	}
-	_, n := utf8.DecodeRuneInString(d.text[o:])
-	return o + n
-}
+func (d *doc) byteEnd(i int) int { return int(d.ends[i-1]) }
 
 // add records a proposal for r[start:end].
 func (d *doc) add(rec *recogniser, start, end int, score float64, evidence string) {

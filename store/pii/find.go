@@ -152,15 +152,7 @@ func merge(a, b []Finding) []Finding {
 // collapse replaces each chosen stretch by one rune that stands for a mask
 // token, as if the masked text had been normalised.
 func (d *doc) collapse(chosen []cand) {
-	r, cls, off, ends := d.r[:0], d.cls[:0], d.off[:0], d.ends
-	composed := len(ends) > 0
-	if !composed { // from now on a rune can be longer than itself
-		d.ends = d.spare[:0]
-		d.fillEnds()
-		ends, d.ends = d.ends, nil
-		d.spare = ends
-	}
-	outEnds := ends[:0]
+	r, cls, off, ends := d.r[:0], d.cls[:0], d.off[:0], d.ends[:0]
 	soft := d.soft
 	d.soft = d.soft[:0]
 	pos := 0
@@ -172,22 +164,22 @@ func (d *doc) collapse(chosen []cand) {
 			soft = soft[1:]
 		}
 		r, cls = append(r, d.r[pos:to]...), append(cls, d.cls[pos:to]...)
-		off, outEnds = append(off, d.off[pos:to]...), append(outEnds, ends[pos:to]...)
+		off, ends = append(off, d.off[pos:to]...), append(ends, d.ends[pos:to]...)
 	}
 	d.fresh = d.fresh[:0]
 	for _, c := range chosen {
 		keep(c.start)
 		d.fresh = append(d.fresh, int32(len(r)))
-		start, end := d.off[c.start], ends[c.end-1]
+		start, end := d.off[c.start], d.ends[c.end-1]
 		mark := rune(0)
 		if c.entity == Person {
 			mark = personToken
 		}
-		r, cls, off, outEnds = append(r, mark), append(cls, cToken), append(off, start), append(outEnds, end)
+		r, cls, off, ends = append(r, mark), append(cls, cToken), append(off, start), append(ends, end)
 		pos = c.end
 	}
 	keep(len(d.r))
-	d.r, d.cls, d.off, d.ends = r, cls, off, outEnds
+	d.r, d.cls, d.off, d.ends = r, cls, off, ends
 	cells := d.moveCells(chosen)
 	d.clearScan()
 	d.cells = cells

@@ -28,10 +28,12 @@ type runeMap[V any] struct {
 
 // put sets the value of a word; a word that is too long is left out.
 func (m *runeMap[V]) put(word []rune, v V) {
-	k, ok := keyOf(word)
-	if !ok {
-		return
+	if k, ok := keyOf(word); ok {
+		m.putKey(k, v)
 	}
+}
+
+func (m *runeMap[V]) putKey(k runeKey, v V) {
 	if 2*m.n >= len(m.keys) { // at most half full
 		old := *m
 		*m = runeMap[V]{keys: make([]runeKey, max(16, 4*len(old.keys))), vals: make([]V, max(16, 4*len(old.keys)))}
@@ -58,7 +60,14 @@ func (m *runeMap[V]) set(k runeKey, v V) {
 // get returns the value of r, or the zero value.
 func (m *runeMap[V]) get(r []rune) (v V, ok bool) {
 	k, ok := keyOf(r)
-	if !ok || m.n == 0 {
+	if !ok {
+		return v, false
+	}
+	return m.getKey(k)
+}
+
+func (m *runeMap[V]) getKey(k runeKey) (v V, ok bool) {
+	if m.n == 0 {
 		return v, false
 	}
 	for i := k.hash() & uint64(len(m.keys)-1); m.keys[i] != (runeKey{}); i = (i + 1) & uint64(len(m.keys)-1) {
@@ -82,6 +91,59 @@ func (s *runeSet) add(word []rune) { s.words.put(word, struct{}{}) }
 func (s *runeSet) has(r []rune) bool {
 	_, ok := s.words.get(r)
 	return ok
+}
+
+// latinKeyOf returns the key of r in small letters; ok is false unless r is ASCII of
+// up to sixteen letters.
+func latinKeyOf(r []rune) (k runeKey, ok bool) {
+	if len(r) > 16 {
+		return k, false
+	}
+	for i, c := range r {
+		if c >= 0x80 {
+			return k, false
+		}
+		k[i>>3] = k[i>>3]<<8 | uint64(lower(c))
+	}
+	return k, len(r) > 0
+}
+
+// latinMap maps words in Latin letters, whatever their case. The zero value is an
+// empty map.
+type latinMap[V any] struct {
+	short runeMap[V]   // those that have a key
+	rest  map[string]V // and the few others, in small letters
+}
+
+// latinMapOf returns the map of words in small letters.
+func latinMapOf[V any](words map[string]V) *latinMap[V] {
+	m := &latinMap[V]{}
+	for w, v := range words {
+		m.put([]rune(w), v)
+	}
+	return m
+}
+
+func (m *latinMap[V]) put(word []rune, v V) {
+	if k, ok := latinKeyOf(word); ok {
+		m.short.putKey(k, v)
+		return
+	}
+	if m.rest == nil {
+		m.rest = make(map[string]V)
+	}
+	m.rest[lowerString(word)] = v
+}
+
+// get returns the value of r, or the zero value.
+func (m *latinMap[V]) get(r []rune) (v V) {
+	if k, ok := latinKeyOf(r); ok {
+		v, _ = m.short.getKey(k)
+	} else if m.rest != nil && len(r) <= maxLatinWord {
+		var buf [4 * maxLatinWord]byte
+		v = m.rest[string(lowerBytes(buf[:0], r))]
+	}
+	return v
 }
 
 // maxLatinWord is how long, in runes, a word in Latin letters can be that any

@@ -165,6 +165,7 @@ func (a automatonOfWords) scan(d *doc) {
 		d.hits = append(d.hits, hit{int32(start), int32(end), o.kind})
 	}
 	a.scanSpaced(d)
+	d.indexHits()
 }
 
 // latinBorder says whether a word can begin or end before r[p]: not between

@@ -3,6 +3,7 @@ package pii
 import (
 	"slices"
 	"sort"
+	"unicode"
 )
 
 // nameSet holds the names of a record that are certain: wherever else they
@@ -11,16 +12,26 @@ type nameSet struct {
 	korean runeSet         // without blanks
 	given  runeSet         // of those of three syllables, without the surname
 	latin  map[string]bool // full names and the distinctive words of them, lower case
-	first  syllables       // their first ones
-	any    bool            // there is a Korean one
+	begins pairFilter      // what korean and given begin with
+	latins pairFilter      // and latin, in small letters
 }
 
-// syllables is a small set of Korean syllables that sometimes says yes for one
-// that is not in it.
-type syllables [4]uint64
+// pairFilter is a small set of pairs of runes that sometimes says yes for one that
+// is not in it.
+type pairFilter [64]uint64
 
-func (s *syllables) add(r rune)      { s[r>>6&3] |= 1 << (r & 63) }
-func (s *syllables) has(r rune) bool { return s[r>>6&3]>>(r&63)&1 == 1 }
+func (f *pairFilter) add(a, b rune) {
+	h := pairHash(a, b)
+	f[h>>6] |= 1 << (h & 63)
+}
+
+func (f *pairFilter) has(a, b rune) bool {
+	h := pairHash(a, b)
+	return f[h>>6]>>(h&63)&1 == 1
+}
+
+// pairHash returns twelve bits.
+func pairHash(a, b rune) uint32 { return (uint32(a)*0x9E3779B1 ^ uint32(b)*0x85EBCA77) >> 20 }
 
 // size returns the number of names and parts of names.
 func (s *nameSet) size() int { return s.korean.words.n + s.given.words.n + len(s.latin) }
@@ -57,11 +68,10 @@ func (s *nameSet) confirmKorean(d *doc, c cand) {
 		return
 	case n == 3:
 		s.given.add(name[1:])
-		s.first.add(name[1])
+		s.begins.add(name[1], name[2])
 	}
 	s.korean.add(name)
-	s.first.add(name[0])
-	s.any = true
+	s.begins.add(name[0], name[1])
 }
 
 // confirmLatin adds a name in Latin letters, and those of its words that are
@@ -78,14 +88,19 @@ func (s *nameSet) confirmLatin(d *doc, c cand) {
 			continue
 		}
 		if k := props(d.r[p:q]); q-p >= 3 && k&latinCommon == 0 && k&(latinFirst|latinLast) != 0 {
-			s.latin[lowerString(d.r[p:q])] = true
+			s.addLatin(d.r[p:q])
 		}
 		parts++
 		p = q
 	}
 	if parts > 1 {
-		s.latin[lowerString(d.r[c.start:c.end])] = true
+		s.addLatin(d.r[c.start:c.end])
 	}
+}
+
+func (s *nameSet) addLatin(r []rune) {
+	s.latin[lowerString(r)] = true
+	s.latins.add(unicode.ToLower(r[0]), unicode.ToLower(r[1]))
 }
 
 // find proposes further mentions of the names in d, and names that fell just
@@ -95,10 +110,10 @@ func (s *nameSet) find(d *doc, chosen []cand) bool {
 	for i := range d.words {
 		w := &d.words[i]
 		if w.hangul {
-			if s.any && s.first.has(d.r[w.start]) {
+			if w.end-w.start > 1 && s.begins.has(d.r[w.start], d.r[w.start+1]) {
 				s.findKorean(d, w)
 			}
-		} else if len(s.latin) > 0 && d.cls[w.start] == cUpper {
+		} else if d.cls[w.start] == cUpper && s.latins.has(unicode.ToLower(d.r[w.start]), unicode.ToLower(d.at(int(w.start)+1))) {
 			s.findLatin(d, int(w.start))
 		}
 	}

@@ -371,7 +371,7 @@ func (d *doc) beforeLatin(start int) (weight float64, why string, labelled bool)
 			return 2, "signature", false
 		case h.kind&kGreeting != 0:
 			return 2.6, "greeting", false
-		case h.kind&kRole != 0 && lines == 0 && familyWords[lowerString(d.r[h.start:h.end])]:
+		case h.kind&kRole != 0 && lines == 0 && familyWords.get(d.r[h.start:h.end]):
 			return 3.1, "relation", false
 		case h.kind&kRole != 0 && lines == 0 && d.r[start-1] != '.': // not "Client.Post"
 			return 2.2, "role", false
@@ -388,7 +388,7 @@ func (d *doc) beforeLatin(start int) (weight float64, why string, labelled bool)
 		for from > 0 && q-from < 12 && d.cls[from-1].latin() {
 			from--
 		}
-		if w := wordsBeforeNames[lowerString(d.r[from:q])]; w > 0 {
+		if w := wordsBeforeNames.get(d.r[from:q]); w > 0 {
 			return w, "", false
 		}
 	}
@@ -450,7 +450,7 @@ func (d *doc) afterLatin(parts []namePart, k int, before string) (float64, strin
 		}
 	}
 	if end := parts[k-1].end; d.class(end) == cSpace && d.class(end+1) == cLower {
-		if w := verbsOfPersons[lowerString(d.r[end+1:d.wordAt(end+1)])]; w > 0 {
+		if w := verbsOfPersons.get(d.r[end+1 : d.wordAt(end+1)]); w > 0 {
 			return w, ""
 		}
 	}
@@ -464,14 +464,14 @@ func (d *doc) afterLatin(parts []namePart, k int, before string) (float64, strin
 }
 
 // wordsBeforeNames are small words behind which a name is more likely than elsewhere.
-var wordsBeforeNames = map[string]float64{
+var wordsBeforeNames = latinMapOf(map[string]float64{
 	"with": 1, "by": 1, "told": 1, "asked": 1, "ask": 1, "met": 1, "saw": 0.8, "contact": 1, "know": 1, "known": 1, "knew": 1, "thank": 1,
 	"welcome": 1, "to": 0.7, "and": 0.7, "for": 0.4, "from": 0.4, "of": 0.4, "between": 0.7, "appoint": 1, "think": 0.7, "if": 0.4, "when": 0.4,
 	"is": 0.4, "at": 0.3, "or": 0.4,
-}
+})
 
 // verbsOfPersons are what persons do rather than things.
-var verbsOfPersons = map[string]float64{
+var verbsOfPersons = latinMapOf(map[string]float64{
 	"said": 1.9, "says": 1.9, "told": 1.9, "asked": 1.9, "called": 1, "wants": 1.2, "wanted": 1.2, "lives": 1.3, "lived": 1.3, "moved": 1,
 	"joined": 1.5, "joins": 1.9, "presented": 1.9, "presents": 1, "signed": 1.2, "stole": 1.9, "refused": 1.9, "denies": 1.3, "denied": 1.2,
 	"reports": 0.8, "reported": 1, "states": 0.8, "stated": 1.2, "testified": 1.3, "wrote": 1.3, "writes": 1, "thinks": 1.3, "works": 0.9,
@@ -479,14 +479,14 @@ var verbsOfPersons = map[string]float64{
 	"came": 1, "went": 1.1, "left": 1, "agreed": 1.2, "arrived": 1, "attended": 1.3, "resigned": 1.3, "died": 1.3, "married": 1.3, "who": 1.3,
 	"texted": 1.9, "quit": 1.9, "thought": 1.9, "knows": 1.9, "loves": 1.9, "emailed": 1.9, "confirmed": 1, "replied": 1.9, "promised": 1.5,
 	"complained": 1.5, "consented": 1.5, "insists": 1.5, "claims": 1, "claimed": 1.2, "admitted": 1, "owes": 1.9, "owns": 1.2,
-}
+})
 
 // familyWords are relations behind which a first name stands alone: "his wife, Adaeze,".
-var familyWords = map[string]bool{
+var familyWords = latinMapOf(map[string]bool{
 	"wife": true, "husband": true, "son": true, "daughter": true, "mother": true, "father": true, "brother": true, "sister": true,
 	"spouse": true, "mom": true, "dad": true, "grandmother": true, "grandfather": true, "niece": true, "nephew": true, "aunt": true,
 	"uncle": true, "cousin": true, "kids": true, "children": true, "twins": true, "sons": true, "daughters": true, "girlfriend": true, "boyfriend": true, "fiance": true, "fiancee": true, "partner": true, "grandson": true, "granddaughter": true,
-}
+})
 
 func (d *doc) credentialEnd(p int) int {
 	q := p

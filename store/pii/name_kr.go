@@ -14,7 +14,7 @@ func findKoreanNames(d *doc, rec *recogniser) {
 	m := koreanNames()
 	next := 0
 	for i, w := range d.words {
-		if !w.hangul || int(w.start) < next {
+		if !w.hangul || int(w.start) < next || !m.opens[d.r[w.start]-hangulBase] && d.flag[w.start]&flagHitStart == 0 {
 			continue
 		}
 		if end, ok := d.spacedName(m, i); ok {
@@ -71,6 +71,9 @@ const mostBefore = 6.5
 // mostAfter is the most that what stands behind a name can weigh.
 const mostAfter = 5
 
+// mostInside is the most if the word goes on behind the name.
+const mostInside = 2.5
+
 // weakest is the least weight of a reading that is worth keeping.
 const weakest = -2
 
@@ -82,15 +85,16 @@ func (d *doc) bestName(m *nameModel, start, end int) koreanName {
 // bestNameAbove returns the best reading that weighs more than floor; what lies
 // below may be returned, too, or nothing.
 func (d *doc) bestNameAbove(m *nameModel, start, end int, floor float64) koreanName {
-	x := nameReader{d: d, m: m, start: start, r: d.r[start:end], floor: floor, best: koreanName{weight: -100}}
-	if len(x.r) < 2 || d.class(start-1) == cDigit {
-		return x.best
+	none := koreanName{weight: -100}
+	r := d.r[start:end]
+	if len(r) < 2 || d.class(start-1) == cDigit {
+		return none
 	}
-	surname, compound := float64(m.surname[x.r[0]-hangulBase]), m.isCompound(x.r)
-	x.compound = compound
+	surname, compound := float64(m.surname[r[0]-hangulBase]), m.isCompound(r)
 	if surname == 0 && !compound {
-		return x.best
+		return none
 	}
+	x := nameReader{d: d, m: m, start: start, r: r, floor: floor, best: none, compound: compound}
 	if surname != 0 {
 		if len(x.r) >= 3 {
 			x.try(3, surname+m.weight(x.r[1], x.r[2]))
@@ -100,7 +104,7 @@ func (d *doc) bestNameAbove(m *nameModel, start, end int, floor float64) koreanN
 		} else if d.flag[start]&flagValue != 0 && x.behindLabel() {
 			x.try(2, surname-3.5)
 		}
-		if len(x.r) >= 4 && !compound && m.plain.has(x.r[1:4]) {
+		if len(x.r) >= 4 && !compound && m.plains.has(x.r[1], x.r[2]) && m.plain.has(x.r[1:4]) {
 			x.plain = true
 			x.try(4, surname+3)
 		} else if len(x.r) >= 4 && !compound && tailOf(x.r[4:], hasCoda(x.r[3])).ok && d.labelNear(start) && x.look() != "" {
@@ -176,6 +180,9 @@ type nameReader struct {
 func (x *nameReader) try(n int, given float64) {
 	x.d.steps += n
 	t := tailOf(x.r[n:], hasCoda(x.r[n-1]))
+	if !t.ok {
+		return
+	}
 	if n == 3 && x.r[2] == '이' && t.evidence == "introduction" && hasCoda(x.r[1]) { // "양훈이고요"
 		given -= 3
 	}
@@ -183,16 +190,23 @@ func (x *nameReader) try(n int, given float64) {
 		return
 	}
 	w := given + t.weight + prior
-	if !t.ok || w+mostBefore+mostAfter < max(x.best.weight, x.floor) {
+	least, after := max(x.best.weight, x.floor), float64(mostAfter)
+	if n < len(x.r) {
+		after = mostInside
+	}
+	if w+mostBefore+after < least {
 		return
 	}
 	x.look()
-	if w += x.before; w+mostAfter < max(x.best.weight, x.floor) && x.why != whyField {
+	if w += x.before; w+after < least && x.why != whyField {
 		return
 	}
 	if !x.known {
 		x.penalty = max(x.m.wordPenalty(x.r), x.d.labelPenalty(x.start))
 		x.known = true
+	}
+	if w+after-x.penalty < least && x.why != whyField {
+		return
 	}
 	if x.d.cutsWord(x.start, x.start+n) {
 		return
@@ -384,10 +398,19 @@ func (d *doc) rankBefore(p int) bool {
 	return p-q >= 2 && !d.class(q-1).word() && props(d.r[q:p])&latinCredential != 0
 }
 
+// endsPerson says whether words for persons end in r.
+func endsPerson(r rune) bool {
+	switch r {
+	case '자', '인', '관', '사', '원', '장', '감', '과', '팀', '실', '국':
+		return true
+	}
+	return false
+}
+
 // personWord weighs a word before a name that is in no list but ends as those
 // for persons do, "설계자", "점검관"; with a colon it is a label.
 func (d *doc) personWord(p, start int) (float64, string) {
-	if p == start || p < 3 || !strings.ContainsRune("자인관사원장감과팀실국", d.r[p-1]) || d.class(p-2) != cHangul || d.class(p-3) != cHangul {
+	if p == start || p < 3 || d.class(p-2) != cHangul || d.class(p-3) != cHangul || !endsPerson(d.r[p-1]) {
 		return 0, ""
 	}
 	if d.hasColon(p, start) {

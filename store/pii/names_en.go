@@ -21,11 +21,12 @@ const (
 )
 
 // latinWords returns what is known of words, in lower case.
-var latinWords = sync.OnceValue(func() map[string]latinProps {
-	m := make(map[string]latinProps, 26000)
+var latinWords = sync.OnceValue(func() *latinMap[latinProps] {
+	m := &latinMap[latinProps]{}
 	add := func(list string, p latinProps) {
 		for w := range strings.FieldsSeq(list) {
-			m[w] |= p
+			r := []rune(w)
+			m.put(r, m.get(r)|p)
 		}
 	}
 	for _, line := range dataLines("names_latin.txt") {
@@ -49,13 +50,7 @@ var latinWords = sync.OnceValue(func() map[string]latinProps {
 })
 
 // props returns what is known of the word r.
-func props(r []rune) latinProps {
-	if len(r) > maxLatinWord {
-		return 0
-	}
-	var buf [4 * maxLatinWord]byte
-	return latinWords()[string(lowerBytes(buf[:0], r))]
-}
+func props(r []rune) latinProps { return latinWords().get(r) }
 
 // organisations end the names of what is no person.
 const organisations = `hospital clinic center centre medical health healthcare pharmacy university college school institute academy

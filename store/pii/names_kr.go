@@ -17,10 +17,12 @@ type nameModel struct {
 	surname  [hangulCount]float32 // weight of a surname of one syllable; 0: none
 	compound runeSet              // surnames of two syllables
 	starts   [hangulCount]bool    // first syllables of those
+	opens    [hangulCount]bool    // what a surname or a usual given name can begin with
 	first    [hangulCount]float32 // log odds of a syllable as the first and as the
 	second   [hangulCount]float32 // second of a given name
 	given    *pairSet             // given names of two syllables
 	plain    runeSet              // given names of plain Korean, of two and three syllables
+	plains   *pairSet             // what those begin with
 	single   [hangulCount]bool    // given names of one syllable
 	words    runeSet              // words that look like names, of two to five syllables
 	begins   *pairSet             // what those begin with
@@ -28,35 +30,36 @@ type nameModel struct {
 
 // pairSet is a set of pairs of syllables: a matrix over those that occur.
 type pairSet struct {
-	row, col [hangulCount]uint16 // numbers of syllables as first and as second; 0: none
-	matrix   [][]bool
+	row    [hangulCount]uint32 // where the row of a first syllable begins; 0: none
+	col    [hangulCount]uint16 // numbers of second syllables; 0: none
+	matrix []bool
 }
 
 func newPairSet(pairs [][2]rune) *pairSet {
 	s := &pairSet{}
-	var rows, cols uint16
+	cols := uint16(1)
+	for _, p := range pairs {
+		if b := &s.col[p[1]-hangulBase]; *b == 0 {
+			*b = cols
+			cols++
+		}
+	}
+	size := uint32(cols)
 	for _, p := range pairs {
 		if a := &s.row[p[0]-hangulBase]; *a == 0 {
-			rows++
-			*a = rows
-		}
-		if b := &s.col[p[1]-hangulBase]; *b == 0 {
-			cols++
-			*b = cols
+			*a = size
+			size += uint32(cols)
 		}
 	}
-	s.matrix = make([][]bool, rows+1)
-	for i := range s.matrix {
-		s.matrix[i] = make([]bool, cols+1)
-	}
+	s.matrix = make([]bool, size)
 	for _, p := range pairs {
-		s.matrix[s.row[p[0]-hangulBase]][s.col[p[1]-hangulBase]] = true
+		s.matrix[s.row[p[0]-hangulBase]+uint32(s.col[p[1]-hangulBase])] = true
 	}
 	return s
 }
 
 func (s *pairSet) has(a, b rune) bool {
-	return s.matrix[s.row[a-hangulBase]][s.col[b-hangulBase]]
+	return s.matrix[s.row[a-hangulBase]+uint32(s.col[b-hangulBase])]
 }
 
 // isCompound says whether r begins with a surname of two syllables.
@@ -69,7 +72,7 @@ var surnameTiers = map[string]float32{"1": 1, "2": -0.4, "3": -2.2}
 
 var koreanNames = sync.OnceValue(func() *nameModel {
 	m := &nameModel{}
-	var given [][2]rune
+	var given, plains [][2]rune
 	for _, line := range dataLines("surnames_kr.txt") {
 		tier, list, _ := strings.Cut(line, ":")
 		for _, s := range strings.Fields(list) {
@@ -109,13 +112,15 @@ var koreanNames = sync.OnceValue(func() *nameModel {
 	}
 	for _, line := range dataLines("given_plain_kr.txt") {
 		for _, g := range strings.Fields(line) {
-			m.plain.add([]rune(g))
+			r := []rune(g)
+			m.plain.add(r)
+			plains = append(plains, [2]rune{r[0], r[1]})
 		}
 	}
 	for _, r := range "준민솔별산찬율건현훈진욱웅혁철석호결봄린윤은빈선숙용한원혜희정수연영경미란옥담람슬샘섭균" {
 		m.single[r-hangulBase] = true
 	}
-	m.given = newPairSet(given)
+	m.given, m.plains = newPairSet(given), newPairSet(plains)
 	var begins [][2]rune
 	for _, line := range dataLines("words_kr.txt") {
 		for _, w := range strings.Fields(line) {
@@ -126,6 +131,9 @@ var koreanNames = sync.OnceValue(func() *nameModel {
 		}
 	}
 	m.begins = newPairSet(begins)
+	for i := range m.opens {
+		m.opens[i] = m.surname[i] != 0 || m.starts[i] || m.given.row[i] != 0
+	}
 	return m
 })
 
@@ -136,7 +144,7 @@ func (m *nameModel) weight(a, b rune) float64 {
 	if m.given.has(a, b) {
 		w = max(w, 2.5) + 1
 	}
-	if w < 2 && m.plain.has([]rune{a, b}) {
+	if w < 2 && m.plains.has(a, b) && m.plain.has([]rune{a, b}) {
 		w = max(w, 1) + 0.7
 	}
 	if b == '이' { // more often the particle
@@ -221,7 +229,13 @@ var tailLists = map[tailKind]string{
 // tailTable looks the lists up.
 type tailTable struct {
 	kinds  runeMap[tailKind]
-	starts [hangulCount]bool // first syllables of all of them
+	starts [hangulCount]tailStart // by first syllable
+}
+
+// tailStart is what is known of the particles and titles that begin with a syllable.
+type tailStart struct {
+	kinds   tailKind // of any of them
+	lengths uint16   // bit n: one has n syllables
 }
 
 var tails = sync.OnceValue(func() *tailTable {
@@ -231,28 +245,37 @@ var tails = sync.OnceValue(func() *tailTable {
 			r := []rune(w)
 			known, _ := t.kinds.get(r)
 			t.kinds.put(r, known|kind)
-			t.starts[r[0]-hangulBase] = true
+			s := &t.starts[r[0]-hangulBase]
+			s.kinds |= kind
+			s.lengths |= 1 << len(r)
 		}
 	}
 	return t
 })
 
 // tailKindOf returns what r is.
-func tailKindOf(r []rune) tailKind {
-	k, _ := tails().kinds.get(r)
+func tailKindOf(r []rune) tailKind { return tails().kindOf(r) }
+
+func (t *tailTable) kindOf(r []rune) tailKind {
+	if len(r) == 0 || classOf(r[0]) != cHangul || t.starts[r[0]-hangulBase].lengths>>len(r)&1 == 0 {
+		return 0
+	}
+	k, _ := t.kinds.get(r)
 	return k
 }
 
 // tailOf judges r, the rest of the word behind a name; coda says whether the
 // name ends in a consonant.
 func tailOf(r []rune, coda bool) tail {
-	switch {
-	case len(r) == 0:
+	if len(r) == 0 {
 		return tail{ok: true}
-	case len(r) > 9 || !tails().starts[r[0]-hangulBase]:
+	}
+	t := tails()
+	starts := t.starts[r[0]-hangulBase].kinds
+	if len(r) > 9 || starts == 0 {
 		return tail{}
 	}
-	k := tailKindOf(r)
+	k := t.kindOf(r)
 	switch {
 	case k&tailPersonal != 0:
 		if r[0] == '이' && !coda {
@@ -267,12 +290,15 @@ func tailOf(r []rune, coda bool) tail {
 		}
 		return tail{true, -2, ""}
 	}
+	if starts&(tailTitle|tailVocative|tailWeak) == 0 {
+		return tail{}
+	}
 	for n := min(len(r), 6); n >= 1; n-- {
-		k := tailKindOf(r[:n])
+		k := t.kindOf(r[:n])
 		if k&(tailTitle|tailVocative|tailWeak) == 0 {
 			continue
 		}
-		if n < len(r) && tailKindOf(r[n:])&(tailPersonal|tailNeutral|tailIntroduces) == 0 {
+		if n < len(r) && t.kindOf(r[n:])&(tailPersonal|tailNeutral|tailIntroduces) == 0 {
 			continue
 		}
 		switch {

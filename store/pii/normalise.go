@@ -106,13 +106,13 @@ func (d *doc) normalise() {
 	t := fold()
 	text := d.text
 	n := utf8.RuneCountInString(text)
-	d.r, d.cls, d.off = slices.Grow(d.r, n), slices.Grow(d.cls, n), slices.Grow(d.off, n)
+	d.r, d.cls, d.off, d.ends = slices.Grow(d.r, n), slices.Grow(d.cls, n), slices.Grow(d.off, n), slices.Grow(d.ends, n)
 	for i := 0; i < len(text); {
 		c := text[i]
 		if c < utf8.RuneSelf {
 			if c == '<' || c == '[' {
 				if n := d.markLen(text[i:]); n > 0 {
-					d.push(tokenRune(text[i:]), cToken, i)
+					d.push(tokenRune(text[i:]), cToken, i, i+n)
 					i += n
 					continue
 				}
@@ -120,14 +120,14 @@ func (d *doc) normalise() {
 			if f := t[c]; f == drop {
 				d.soft = append(d.soft, int32(len(d.r)))
 			} else {
-				d.push(rune(f), asciiClass[f], i)
+				d.push(rune(f), asciiClass[f], i, i+1)
 			}
 			i++
 			continue
 		}
 		r, n := utf8.DecodeRuneInString(text[i:])
 		if r >= 0xAC00 && r <= 0xD7A3 {
-			d.push(r, cHangul, i)
+			d.push(r, cHangul, i, i+n)
 			i += n
 			continue
 		}
@@ -138,12 +138,9 @@ func (d *doc) normalise() {
 			i = d.compose(t, i, n)
 			continue
 		default:
-			d.push(f, classOf(f), i)
+			d.push(f, classOf(f), i, i+n)
 		}
 		i += n
-	}
-	if len(d.ends) > 0 {
-		d.fillEnds()
 	}
 }
 
@@ -155,10 +152,12 @@ func tokenRune(s string) rune {
 	return 0
 }
 
-func (d *doc) push(r rune, c class, off int) {
+// push adds the rune r that stands for text[off:end].
+func (d *doc) push(r rune, c class, off, end int) {
 	d.r = append(d.r, r)
 	d.cls = append(d.cls, c)
 	d.off = append(d.off, uint32(off))
+	d.ends = append(d.ends, uint32(end))
 }
 
 // compose pushes the segment (NFC) that the rune of n bytes at text[i:] belongs to,
@@ -166,7 +165,6 @@ func (d *doc) push(r rune, c class, off int) {
 // of it maps to the whole segment, so that a span never cuts a letter from its
 // marks.
 func (d *doc) compose(t *[0x10000]uint16, i, n int) int {
-	d.fillEnds()
 	start, kept := i, len(d.r)
 	if kept > 0 && d.cls[kept-1] != cToken && int(d.ends[kept-1]) == i && !norm.NFC.PropertiesString(d.text[i:]).BoundaryBefore() {
 		start = int(d.off[kept-1])
@@ -186,18 +184,6 @@ func (d *doc) compose(t *[0x10000]uint16, i, n int) int {
 	return end
 }
 
-// fillEnds sets the ends of the runes that have none yet.
-func (d *doc) fillEnds() {
-	if n := len(d.off); len(d.soft) == 0 && n > 0 && len(d.ends) < n { // each ends where the next begins
-		for i := len(d.ends) + 1; i < n; i++ {
-			d.ends = append(d.ends, d.off[i])
-		}
-	}
-	for i := len(d.ends); i < len(d.r); i++ {
-		d.ends = append(d.ends, uint32(d.sourceEnd(i)))
-	}
-}
-
 func (d *doc) pushSegment(t *[0x10000]uint16, seg []byte, start, end int) {
 	first := len(d.r)
 	for len(seg) > 0 {
@@ -213,8 +199,7 @@ func (d *doc) pushSegment(t *[0x10000]uint16, seg []byte, start, end int) {
 		if f == hard {
 			f = r
 		}
-		d.push(f, classOf(f), start)
-		d.ends = append(d.ends, uint32(end))
+		d.push(f, classOf(f), start, end)
 	}
 }
 

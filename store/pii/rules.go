@@ -265,10 +265,10 @@ func (s *ruleSet) find(d *doc) {
 		return
 	}
 	if s.contexts != nil { // near and after look at d.hits
-		own := d.hits
-		d.hits = nil
+		own, index := d.hits, d.hitIndex
+		d.hits, d.hitIndex = nil, nil
 		s.contexts.scan(d)
-		defer func() { d.hits = own }()
+		defer func() { d.hits, d.hitIndex = own, index }()
 	}
 	if s.words != nil {
 		s.findWords(d)

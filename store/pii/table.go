@@ -10,6 +10,9 @@ type cell struct {
 
 // cell returns the kinds of the column header over the cell that begins at pos.
 func (d *doc) cell(pos int) kind {
+	if d.flag[pos]&flagCell == 0 {
+		return 0
+	}
 	i := sort.Search(len(d.cells), func(i int) bool { return int(d.cells[i].pos) >= pos })
 	if i < len(d.cells) && int(d.cells[i].pos) == pos {
 		return d.cells[i].kind

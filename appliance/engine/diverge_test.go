@@ -26,7 +26,7 @@ func TestDivergedKeepsBest(t *testing.T) {
 		dir := t.TempDir()
 		req := train.Request{
 			BasePath: base, WorkDir: filepath.Join(dir, "work"), OutPath: filepath.Join(dir, "adapter.gguf"), Threads: 1,
-			Hyperparameters: train.Hyperparameters{Epochs: 50, BatchSize: 2, LearningRate: 0.3, Alpha: 4096, Rank: 4, Schedule: "constant", Patience: -1, MaxGradNorm: 1000},
+			Hyperparameters: train.Hyperparameters{Epochs: 50, BatchSize: 2, LearningRate: 0.3, Alpha: 4096, Rank: 4, Schedule: "constant", Patience: -1, MaxGradNorm: 1000, EvalSteps: 2},
 		}
 		for i := range 24 {
 			e := train.Example{Row: i, Messages: []chat.Message{{Role: "user", Content: strings.Repeat("q", 1+i)}, {Role: "assistant", Content: string(rune('a' + i))}}}

@@ -18,7 +18,7 @@ func findBirths(d *doc, rec *recogniser) {
 			d.add(rec, s.start, s.end, 0.86, "answer to a question for it")
 		case d.behindName(s):
 			d.add(rec, s.start, s.end, 0.86, "behind a name")
-		case d.bornBefore(s.start):
+		case d.bornBefore(s.start), !s.bare && d.yearOf(s) <= adultYear && d.nameAndSexBefore(s.start):
 			d.add(rec, s.start, s.end, 0.87, "sex, age or b. before")
 		case s.bare && d.nameEnds(d.blanksBefore(s.start)) && d.blanksBefore(s.start) < s.start && d.sexBehind(s.end):
 			d.add(rec, s.start, s.end, 0.8, "behind a name, sex behind")
@@ -26,7 +26,7 @@ func findBirths(d *doc, rec *recogniser) {
 		case d.sexBehind(s.end):
 			d.add(rec, s.start, s.end, 0.85, "sex or age behind")
 		default:
-			if h, ok := d.near(s.start, 16, kDOB|kDate|kAdmin|kPhone); ok && h.kind&kDOB != 0 && !d.crossesLine(int(h.end), s.start) {
+			if h, ok := d.near(s.start, 16, kDOB|kDate|kAdmin|kPhone); ok && h.kind&kDOB != 0 && !d.birthTold(h) && !d.crossesLine(int(h.end), s.start) {
 				d.add(rec, s.start, s.end, 0.9, "word nearby")
 			}
 		}
@@ -37,16 +37,30 @@ func findBirths(d *doc, rec *recogniser) {
 // the date of birth: "생년월일 여섯 자리 부탁드립니다.\n고객: 920318이요."
 func (d *doc) answersBirth(s dateSpan) bool {
 	h, ok := d.near(s.start, 48, kDOB|kDate|kAdmin|kPhone|kIDs)
-	if !ok || h.kind&kDOB == 0 {
+	if !ok || h.kind&kDOB == 0 || d.birthTold(h) {
 		return false
 	}
 	for i := int(h.end); i < s.start; i++ {
-		if d.cls[i] == cDigit {
+		if d.cls[i] == cDigit || d.valueToken(i) {
 			return false
 		}
 	}
 	return true
 }
+
+// birthTold says whether the word of a birth is a verb that tells of one, and not
+// the label of a date: "출생하여 2020. 1. 5. 사망".
+func (d *doc) birthTold(h hit) bool {
+	switch d.at(int(h.end)) {
+	case '하', '한', '했', '해', '신':
+		return true
+	}
+	return false
+}
+
+// valueToken says whether r[i] is the mask token of something else than a person:
+// the answer, or the value of the label, has been masked already.
+func (d *doc) valueToken(i int) bool { return d.cls[i] == cToken && d.r[i] != personToken }
 
 // adultYear is the latest year that, beside a name, is rather that of a birth
 // than of a letter: whoever was born then has come of age. It moves slowly
@@ -97,6 +111,19 @@ func (d *doc) bornBefore(start int) bool {
 	return false
 }
 
+// nameAndSexBefore says whether "홍길동 남 " stands before r[start].
+func (d *doc) nameAndSexBefore(start int) bool {
+	p := d.blanksBefore(start)
+	if p == start || d.class(p-2) != cSpace {
+		return false
+	}
+	switch d.at(p - 1) {
+	case '남', '여', 'M', 'F':
+		return d.nameEnds(d.blanksBefore(p - 1))
+	}
+	return false
+}
+
 // yearOf returns the year of a date that holds one of four digits, or 9999.
 func (d *doc) yearOf(s dateSpan) int {
 	for i := s.start; i+4 <= s.end; i++ {
@@ -139,7 +166,7 @@ func (d *doc) passportEnds(q int) bool {
 
 func (d *doc) crossesLine(from, to int) bool {
 	for i := from; i < to; i++ {
-		if d.cls[i] == cNewline || d.cls[i] == cDigit {
+		if d.cls[i] == cNewline || d.cls[i] == cDigit || d.valueToken(i) {
 			return true
 		}
 	}

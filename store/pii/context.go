@@ -192,14 +192,14 @@ func (d *doc) after(pos, window int, kinds kind) (hit, bool) {
 }
 
 // fillers are what may stand between a label and its value.
-var fillers = []string{"등", "은", "는", "이", "가", "을", "를", "의", "란", "제", "번호", "no", "number", "num", "nr", "is", "was", "of"}
+var fillers = []string{"등", "은", "는", "이", "가", "을", "를", "의", "란", "제", "번호", "no", "number", "num", "nr", "is", "was", "of", "value", "s"}
 
 // filler returns the length of the small word that begins at p, or 0.
 func (d *doc) filler(p int) int {
 	switch d.r[p] {
 	case '은', '는', '이', '가', '을', '를', '의', '란', '제', '등':
 		return 1
-	case '번', 'n', 'N', 'i', 'I', 'w', 'W', 'o', 'O':
+	case '번', 'n', 'N', 'i', 'I', 'w', 'W', 'o', 'O', 'v', 'V', 's':
 	default:
 		return 0
 	}

@@ -75,6 +75,8 @@ func (d *doc) numericDate(i int) (dateSpan, bool) {
 	case a.len() <= 2 && c.len() == 4 && validYear(vc) && (validDay(va, vb) || validDay(vb, va)):
 	case a.len() == 2 && c.len() == 2 && validDay(vb, vc):
 		s.bare = true
+	case sep == sepSlash && a.len() <= 2 && c.len() == 2 && (validDay(va, vb) || validDay(vb, va)): // 03/12/84
+		s.bare = true
 	default:
 		return dateSpan{}, false
 	}
@@ -114,7 +116,7 @@ func (d *doc) dotIsPart(end int, sep sepKind) bool {
 		next = d.class(end + 2)
 		return next == cHangul || next == cDigit
 	}
-	return next == cHangul || d.at(end+1) == ',' || d.at(end+1) == ')'
+	return next == cHangul || d.at(end+1) == ',' || d.at(end+1) == ')' || d.at(end+1) == '('
 }
 
 func (d *doc) value(g group) int {

@@ -1,5 +1,7 @@
 package pii
 
+import "strings"
+
 // findDocumentIDs finds the numbers of letters, certificates and contracts:
 // behind a label in whatever form, and those that Korean offices give to what
 // they send, the name of the unit and a number: "시행 의료정책과-1234 (2024. 5. 6.)".
@@ -14,7 +16,12 @@ func findDocumentIDs(d *doc, rec *recogniser) {
 			for at > 0 && int(g.start)-at < 20 && d.cls[at-1] == cHangul {
 				at--
 			}
-			d.add(rec, at, end, 0.75, "office and number before a date")
+			d.add(rec, at, end, 0.75, "office and number")
+			next = end
+			continue
+		}
+		if end, ok := d.certificate(int(g.start)); ok {
+			d.add(rec, int(g.start), end, 0.7, "number at the head of a certificate")
 			next = end
 			continue
 		}
@@ -35,7 +42,7 @@ func findDocumentIDs(d *doc, rec *recogniser) {
 func (d *doc) documentByUnit(i int) (end int, ok bool) {
 	g := d.groups[i]
 	start := int(g.start)
-	if g.len() > 6 || g.len() < 2 || d.at(start-1) != '-' || d.class(start-2) != cHangul || i+1 == len(d.groups) || g.sep == sepDash {
+	if g.len() > 6 || g.len() < 2 || d.at(start-1) != '-' || d.class(start-2) != cHangul || g.sep == sepDash {
 		return 0, false
 	}
 	switch d.r[start-2] {
@@ -45,10 +52,42 @@ func (d *doc) documentByUnit(i int) (end int, ok bool) {
 	}
 	p := d.skipBlanks(int(g.end))
 	if d.at(p) == '호' {
+		if p == int(g.end) && !strings.ContainsRune("기선실차", d.at(p+1)) && d.class(start-4) == cHangul {
+			return p, true
+		}
 		p = d.skipBlanks(p + 1)
+	}
+	if d.sentBefore(start - 1) {
+		return int(g.end), true
+	}
+	if i+1 == len(d.groups) {
+		return 0, false
 	}
 	year := d.groups[i+1]
 	return int(g.end), d.at(p) == '(' && p+1 == int(year.start) && year.len() == 4 && validYear(d.value(year))
+}
+
+// sentBefore says whether 시행 or 접수 stands before the name of a unit that ends
+// at r[p], as at the foot of a letter: "시행 총무과-1829".
+func (d *doc) sentBefore(p int) bool {
+	end := p
+	for p > 0 && end-p < 20 && d.cls[p-1] == cHangul {
+		p--
+	}
+	q := d.blanksBefore(p)
+	return q < p && (d.hasPrefix(q-2, "시행") || d.hasPrefix(q-2, "접수")) && d.class(q-3) != cHangul
+}
+
+// certificate returns the number in "제 2024-0118 호" that fills a line, as at the
+// head of a certificate, and whose digits begin at r[at:]; ok is false if there is none.
+func (d *doc) certificate(at int) (end int, ok bool) {
+	p := d.blanksBefore(at)
+	if d.at(p-1) != '제' || d.class(d.blanksBefore(p-1)-1) != cNewline {
+		return 0, false
+	}
+	end, digits := d.codeEnd(at)
+	q := d.skipBlanks(end)
+	return end, digits >= 3 && d.at(q) == '호' && d.class(d.skipBlanks(q+1)) == cNewline
 }
 
 // codeStart returns where the code begins whose first digits are at pos: letters
@@ -57,7 +96,7 @@ func (d *doc) codeStart(pos, limit int) int {
 	p := pos
 	for p > limit && pos-p < 16 && d.flag[p]&flagValue == 0 {
 		c := d.cls[p-1]
-		if c != cUpper && c != cLower && c != cHangul && d.r[p-1] != '-' {
+		if c != cUpper && c != cLower && c != cHangul && d.r[p-1] != '-' && d.r[p-1] != '/' {
 			break
 		}
 		p--

@@ -105,7 +105,9 @@ var lexicon = sync.OnceValue(func() *automatonOfWords {
 			spaced[w] = k
 		}
 	}
-	return &automatonOfWords{newAutomaton(words), spaced}
+	a := newAutomaton(words)
+	a.symbol['\n'] = a.symbol[' '] // "등록\n번호", in a narrow field of a form
+	return &automatonOfWords{a, spaced}
 })
 
 // dataLines returns the lines of an embedded file without comments and empty lines.
@@ -134,7 +136,7 @@ const kLabels = kRRN | kFRN | kBRN | kCRN | kPassport | kDriver | kPhone | kEmai
 	kAddress | kName | kRole | kFax | kPostcode | kDocument | kVIN | kAge | kEducation | kPosition | kNationality | kNumber
 
 // spacedKinds are the labels that forms stretch with blanks.
-const spacedKinds = kName | kRole | kAddress | kDOB | kPhone | kRRN
+const spacedKinds = kName | kRole | kAddress | kDOB | kPhone | kRRN | kRecord | kLicense | kInsurance | kDocument | kPassport
 
 // scan fills d.hits: words of the lexicon, the longest where one lies inside
 // another. A word that begins or ends with a Latin letter must not have another

@@ -15,8 +15,15 @@ func findLicenses(d *doc, rec *recogniser) {
 		if g.len() < 3 && n == 1 || g.len() > 10 || !alone(d.groups, i, n) {
 			continue
 		}
+		// State licences such as "MD-12345" or "A123456".
+		for start > 0 && int(g.start)-start < 4 && (asciiLetter(d.r[start-1]) || d.r[start-1] == '-' && start > 1 && asciiLetter(d.r[start-2])) {
+			start--
+		}
+		if d.class(start-1).latin() || d.class(end).latin() {
+			continue
+		}
 		score := 0.9
-		if l := d.label(start); l&kLicense == 0 {
+		if l := d.label(start) | d.label(int(g.start)); l&kLicense == 0 {
 			// "변호사 … (등록번호 제12873호)"
 			_, ok := d.near(start, window, kAdvocate)
 			h := d.labelHit(start)
@@ -24,13 +31,6 @@ func findLicenses(d *doc, rec *recogniser) {
 				continue
 			}
 			score = 0.95
-		}
-		// State licences such as "MD-12345" or "A123456".
-		for start > 0 && int(g.start)-start < 4 && (asciiLetter(d.r[start-1]) || d.r[start-1] == '-' && start > 1 && asciiLetter(d.r[start-2])) {
-			start--
-		}
-		if d.class(start-1).latin() || d.class(end).latin() {
-			continue
 		}
 		d.add(rec, start, end, score, "label")
 	}

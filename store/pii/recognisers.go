@@ -38,6 +38,7 @@ var recognisers = rank([]recogniser{
 	{name: "document_id", entity: DocumentID, find: findDocumentIDs},
 	{name: "license", entity: LicenseNumber, find: findLicenses},
 	{name: "birth", entity: DateOfBirth, find: findBirths},
+	{name: "name_message", entity: Person, find: findMessageNames},
 	{name: "name_kr", entity: Person, find: findKoreanNames},
 	{name: "name_foreign", entity: Person, find: findForeignNames},
 	{name: "name_han", entity: Person, find: findHanNames},

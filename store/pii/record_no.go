@@ -1,5 +1,7 @@
 package pii
 
+import "sort"
+
 // findRecords finds the numbers that hospitals give to patients, charts and
 // specimens. Their form differs from house to house, so that a label is needed.
 func findRecords(d *doc, rec *recogniser) {
@@ -25,39 +27,91 @@ func findRecords(d *doc, rec *recogniser) {
 		if letters == 0 {
 			at = start
 		}
-		labelled := d.label(at)&kRecord != 0
-		patient := false
-		if !labelled {
-			patient = g.len() > 5 && (d.besidePatient(at, start) || d.numberOfPerson(at, start))
-			if !patient && !d.behindPatient(at) {
+		if h := d.hitEndingAt(start); h != nil && h.kind&kRecord != 0 && int(h.start) <= at { // MRN4471829
+			at, letters = start, 0
+		}
+		h := d.recordLabel(at)
+		end, digits := d.recordEnd(start, h != nil)
+		if digits < 4 || digits > 14 || d.class(end) == cDigit || d.counted(end) {
+			continue
+		}
+		if h == nil {
+			if digits < 6 || digits > 10 {
 				continue
 			}
-		}
-		end, digits := d.recordEnd(start)
-		switch {
-		case digits < 4 || digits > 14 || d.class(end) == cDigit:
+			if why := d.recordByPlace(at, start, end); why != "" {
+				d.add(rec, at, end, 0.6, why)
+				next = end
+			}
 			continue
-		case labelled && letters == 0 && d.shapeOfOthers(start, end):
+		}
+		switch {
+		case letters == 0 && digits < 5 && (d.short(h) || d.at(end) == ',' && d.class(end+1) == cDigit):
+			continue
+		case letters == 0 && (d.shapeOfOthers(start, end) || d.wholeDate(start, end)):
 			d.add(rec, at, end, 0.52, "label, but the shape of another number")
-		case labelled:
+		default:
 			d.add(rec, at, end, 0.9, "label")
-		case patient && digits >= 6 && digits <= 10:
-			d.add(rec, at, end, 0.6, "beside a patient")
-		case digits >= 6 && digits <= 10 && d.at(end) == ')':
-			d.add(rec, at, end, 0.6, "in parentheses behind a name")
 		}
 		next = end
 	}
 }
 
-// recordEnd reads digits, capitals and single dashes from start on.
-func (d *doc) recordEnd(start int) (end, digits int) {
+// recordLabel returns the label of the number at r[at:], or a hit of no length for
+// that of its column, or nil.
+func (d *doc) recordLabel(at int) *hit {
+	k := d.label(at)
+	h := d.labelHit(at)
+	switch {
+	case h != nil && k&kName != 0 && d.at(int(h.start)-1) == '/': // "등록번호/성명: 20481233 / 홍길동"
+		if h = d.hitEndingAt(int(h.start) - 1); h != nil && h.kind&kRecord != 0 {
+			return h
+		}
+		return nil
+	case k&kRecord == 0:
+		return nil
+	case h != nil:
+		return h
+	}
+	return &hit{kind: kRecord}
+}
+
+// short says whether a label is so short a Korean word ("차트") that it speaks of
+// many things, and a year may follow.
+func (d *doc) short(h *hit) bool {
+	return h.end-h.start == 2 && d.cls[h.start] == cHangul
+}
+
+// counted says whether a unit stands at r[p:], so that the number before it
+// counts something: 명, 건, "자리", "번부터".
+func (d *doc) counted(p int) bool {
+	switch d.at(p) {
+	case '명', '건', '원', '개', '%', '회':
+		return !d.class(p+1).word() || d.cls[p+1] == cHangul
+	case '자':
+		return d.at(p+1) == '리'
+	case '번':
+		return d.hasPrefix(p, "번부터") || d.hasPrefix(p, "번째") || d.hasPrefix(p, "번까지")
+	}
+	return false
+}
+
+// wholeDate says whether r[start:end] is a date that needs no word to be one.
+func (d *doc) wholeDate(start, end int) bool {
+	i := sort.Search(len(d.dates), func(i int) bool { return d.dates[i].start >= start })
+	return i < len(d.dates) && d.dates[i].start == start && d.dates[i].end >= end && !d.dates[i].bare
+}
+
+// recordEnd reads digits, capitals and single dashes from start on, and behind a
+// label the slash between a year or a day and a number: "24/00192".
+func (d *doc) recordEnd(start int, labelled bool) (end, digits int) {
 	end = start
 	for end < len(d.r) && end-start < 24 {
 		c := d.cls[end]
 		if c == cDigit {
 			digits++
 		} else if c == cUpper && d.r[end] < 128 {
+		} else if labelled && (d.yearSlash(start, end) || d.toldInFours(start, end)) {
 		} else if !(d.r[end] == '-' && d.class(end-1) != cOther && (d.class(end+1) == cDigit || d.class(end+1) == cUpper)) {
 			break
 		}
@@ -67,73 +121,24 @@ func (d *doc) recordEnd(start int) (end, digits int) {
 	return end, digits
 }
 
-// behindPatient says whether "name (" or "name (M/59, " stands before r[p], or
-// "(name, ".
-func (d *doc) behindPatient(p int) bool {
-	q := d.blanksBefore(p)
-	if d.at(q-1) == ',' {
-		q--
-		if d.nameEnds(q) {
-			return true
-		}
-		for n := 0; n < 8 && q > 0 && d.r[q-1] != '('; n++ { // sex and age
-			q--
-		}
+// yearSlash says whether r[p] is the slash behind a year or day that begins at
+// start, before a number of a series.
+func (d *doc) yearSlash(start, p int) bool {
+	if n := p - start; d.r[p] != '/' || n != 2 && n != 4 && n != 6 || !d.allDigits(start, p) {
+		return false
 	}
-	return d.at(q-1) == '(' && d.nameEnds(d.blanksBefore(q-1))
+	q := p + 1
+	for d.class(q) == cDigit && q-p < 9 {
+		q++
+	}
+	return q-p > 4 && q-p < 9 && d.at(q) != '/'
 }
 
-// besidePatient says whether the digits r[start:], with letters from at on, stand
-// behind the word 환자, or beside a name and sex and age: "홍길동 20481233 F/67".
-func (d *doc) besidePatient(at, start int) bool {
-	p := at
-	for n := 0; n < 3 && p > 0 && (d.cls[p-1] == cSpace || d.r[p-1] == '(' || d.r[p-1] == '#' || d.r[p-1] == ':' || d.r[p-1] == '['); n++ {
-		p--
-	}
-	if h := d.hitEndingAt(p); h != nil && (d.hasPrefix(int(h.start), "환자") || d.hasPrefix(int(h.start), "patient") || d.hasPrefix(int(h.start), "pt")) && h.kind&kRole != 0 {
-		return true
-	}
-	end := start
-	for d.class(end) == cDigit || d.at(end) == '-' {
-		end++
-	}
-	skip := func(p int) int {
-		for n := 0; n < 4 && (d.class(p) == cSpace || d.at(p) == '/' || d.at(p) == ',' || d.at(p) == '|' || d.at(p) == '('); n++ {
-			p++
-		}
-		return p
-	}
-	next := skip(end)
-	if next == end {
-		return false
-	}
-	if d.sexAgeAt(next) {
-		q := at
-		for n := 0; n < 4 && (d.class(q-1) == cSpace || d.at(q-1) == '/' || d.at(q-1) == ',' || d.at(q-1) == '|') && q > 0; n++ {
-			q--
-		}
-		return d.nameEnds(q)
-	}
-	if n := d.hangulEnd(next); n-next >= 2 && n-next <= 5 && d.sexAgeAt(skip(n)) {
-		return d.nameEnds(n)
-	}
-	return false
-}
-
-// numberOfPerson says whether "ID" or "No." stands before the digits r[start:],
-// with letters from at on, and the label of a name or a patient close by.
-func (d *doc) numberOfPerson(at, start int) bool {
-	if d.label(at)&kNumber == 0 {
-		return false
-	}
-	if h := d.labelHit(at); h != nil && d.class(int(h.start)-1) == cHangul { // 승인번호
-		return false
-	}
-	if h, ok := d.near(at, 40, kName|kDOB); ok && h.kind&kNumber == 0 {
-		return true
-	}
-	_, ok := d.after(start, 40, kName|kDOB)
-	return ok
+// toldInFours says whether r[p] is the blank in "2039 4812", as people say numbers
+// on the telephone.
+func (d *doc) toldInFours(start, p int) bool {
+	return p-start == 4 && d.cls[p] == cSpace && p+5 <= len(d.r) && d.allDigits(start, p) && d.allDigits(p+1, p+5) &&
+		!d.class(p+5).latin() && d.class(p+5) != cDigit && !d.counted(p+5) && d.at(p+5) != '년' && d.at(p+5) != '-'
 }
 
 // shapeOfOthers says whether r[start:end] is grouped as resident, corporation and

@@ -162,6 +162,8 @@ func (d *doc) secretStart(pos int) (start int, ok bool) {
 		switch r := d.r[i]; {
 		case r == ':' || r == '=' || r == '은' || r == '는':
 			ok = true
+		case (r == '을' || r == '를') && i == pos && d.class(i+1) == cSpace && d.looksSecret(i+2): // "비번을 vKlw003x로"
+			return i + 2, true
 		case d.cls[i] == cSpace && i == pos && d.looksSecret(i+1):
 			return i + 1, true
 		case d.cls[i] == cSpace || isQuote(r):
@@ -191,6 +193,10 @@ func (d *doc) looksSecret(p int) bool {
 		case d.r[q] == '(' || d.r[q] == ':' || d.r[q] == '/' || d.r[q] == '.':
 			return false
 		}
+	}
+	if letters == 0 && marks == 1 && digits >= 4 && digits <= 8 { // of a door: "2938*"
+		last := d.at(q - 1)
+		return last == '*' || last == '#'
 	}
 	return letters > 1 && digits > 0 && (q-p >= 8 || q-p >= 6 && marks > 0)
 }

@@ -51,29 +51,64 @@ func (d *doc) scanTables() {
 			if mark = d.markBehind(int(d.hits[hits].end), end); mark == 0 {
 				mark = d.markBehind(int(d.hits[hits+1].end), end)
 			}
+			if mark == 0 && d.wordsOnly(start, end) {
+				mark = oneBlank
+			}
 			if mark != 0 {
 				columns = d.header(start, end, mark, &header)
 			}
 		}
+		d.messageFields(start, end)
 		start = end + 1
 	}
+	d.scanInserts()
 }
 
 // header reads the line r[start:end] as the header of a table and returns the
 // number of its columns, or 0 if too few of its fields are labels.
 func (d *doc) header(start, end int, mark rune, kinds *[maxColumns]kind) (columns int) {
 	clear(kinds[:])
-	labels := 0
+	labels, filled := 0, 0
 	n := d.fields(start, end, mark, func(i, from, to int) {
+		if from < to {
+			filled++
+		}
 		if k := d.exactLabel(from, to); k != 0 {
 			kinds[i] = k
 			labels++
 		}
 	})
-	if n < 2 || labels < 2 || labels*2 < n {
+	if n < 2 || labels < 2 || labels*2 < filled {
 		return 0
 	}
+	if mark == oneBlank { // it may be a sentence
+		if n < 3 {
+			return 0
+		}
+		for i := range kinds {
+			if kinds[i] &= kIDs | kDOB | kDate | kName; labels < n {
+				kinds[i] &^= kName
+			}
+		}
+	}
 	return n
+}
+
+// oneBlank is the mark between the fields of a table whose blanks a scanner or a
+// chat took away: "성명 생년월일 연락처".
+const oneBlank = '\u2423'
+
+// wordsOnly says whether the short line r[start:end] holds nothing but Korean words.
+func (d *doc) wordsOnly(start, end int) bool {
+	if end-start > 60 {
+		return false
+	}
+	for _, c := range d.cls[start:end] {
+		if c != cHangul && c != cSpace {
+			return false
+		}
+	}
+	return true
 }
 
 // markBehind returns the mark that stands between two fields behind the label
@@ -139,6 +174,10 @@ func (d *doc) fieldMark(from, end int, mark rune) int {
 			quoted = p == from || r != '"'
 		case mark == ' ':
 			if d.cls[p] == cSpace && d.class(p+1) == cSpace && p > from {
+				return p
+			}
+		case mark == oneBlank:
+			if d.cls[p] == cSpace {
 				return p
 			}
 		case r != mark:

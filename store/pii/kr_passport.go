@@ -6,6 +6,10 @@ package pii
 func findPassport(d *doc, rec *recogniser) {
 	for _, g := range d.groups {
 		start := int(g.start) - 1
+		if start > 0 && g.len() == 8 && d.cls[start] == cSpace && asciiLetter(d.r[start-1]) && !d.class(start-2).word() && d.label(start-1)&kPassport != 0 && d.clear(start-1, int(g.end)) {
+			d.add(rec, start-1, int(g.end), 0.9, "label") // "M 12345678"
+			continue
+		}
 		if start < 0 || !asciiLetter(d.r[start]) {
 			continue
 		}

@@ -23,11 +23,14 @@ func findResident(d *doc, rec *recogniser) {
 func (d *doc) addRegistration(rec *recogniser, list []group, i int, centuries string, own kind, base int) {
 	start := int(list[i].start)
 	end, glued, ok := d.registration(list, i)
-	if !ok || !d.monthDay(start+2) || !clearBefore(d, start) {
+	if !ok || !clearBefore(d, start) {
 		return
 	}
 	var digits [13]int
 	d.digits(start, end, digits[:])
+	if !validDay(digits[2]*10+digits[3], digits[4]*10+digits[5]) {
+		return
+	}
 	rare := unlikelyBirth(digits[0]*10+digits[1], digits[6])
 	if !containsDigit(centuries, digits[6]) {
 		return
@@ -99,7 +102,23 @@ func (d *doc) registration(list []group, i int) (end int, glued, ok bool) {
 			return end, true, true
 		}
 	}
+	if d.label(int(g.start))&(kRRN|kFRN) != 0 && g.len() <= 6 {
+		end, ok := d.disguisedRegistration(int(g.start))
+		return end, false, ok
+	}
 	return 0, false, false
+}
+
+// disguisedRegistration reads six and seven digits with any marks or a line break
+// between them, or thirteen that all stand apart.
+func (d *doc) disguisedRegistration(start int) (end int, ok bool) {
+	x := d.read(start, readMarks|readLines, 14)
+	const all = 1<<13 - 2
+	if x.n < 13 || x.n > 13 && x.joined(12, 14) || x.gaps&all != all && !(x.joined(0, 6) && x.joined(6, 13)) {
+		return 0, false
+	}
+	end = x.at[12] + 1
+	return end, d.at(end) != '-'
 }
 
 // maskedTail says whether a dash and seven characters follow group g, of which

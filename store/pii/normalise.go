@@ -39,7 +39,7 @@ var fold = sync.OnceValue(func() *[0x10000]uint16 {
 			t[r] = hard
 		}
 	}
-	for _, r := range "‐‑‒–—―⁃−﹘﹣－ーㅡ⸺⸻" {
+	for _, r := range "‐‑‒–—―⁃−﹘﹣－ーㅡ─━⸺⸻" {
 		t[r] = '-'
 	}
 	for _, r := range "“”„‟″〃＂" {

@@ -1,5 +1,7 @@
 package pii
 
+import "strings"
+
 // findPhones finds Korean, North American and international telephone and fax
 // numbers, and behind a label any number that can be one.
 func findPhones(d *doc, rec *recogniser) {
@@ -8,6 +10,32 @@ func findPhones(d *doc, rec *recogniser) {
 			d.phonesFrom(rec, list, i, g)
 		}
 	}
+	for _, w := range d.words { // "공일공 …"
+		if w.hangul && (d.r[w.start] == '공' || d.r[w.start] == '영') {
+			d.disguisedPhone(rec, int(w.start))
+		}
+	}
+}
+
+// disguisedPhone proposes a mobile number with odd marks between its digits or with
+// digits in Korean letters, and behind a label any Korean number with odd marks
+// or a line break inside.
+func (d *doc) disguisedPhone(rec *recogniser, start int) bool {
+	how, most := readMarks|readSpoken, 11 // what follows may be a particle: "칠칠삼사이고"
+	if d.class(start) == cDigit && d.r[start] != '0' {
+		return false
+	}
+	labelled := d.label(start)&kPhone != 0
+	if labelled {
+		how |= readLines
+	}
+	x := d.read(start, how, most)
+	end, why, ok := x.korean()
+	if !ok || !d.phoneEnds(end) || why == whyService || !labelled && !strings.HasPrefix(why, whyMobile) {
+		return false
+	}
+	d.addPhone(rec, start, start, end, 0.8, why+", disguised")
+	return true
 }
 
 func (d *doc) phonesFrom(rec *recogniser, list []group, i int, g group) {
@@ -35,6 +63,9 @@ func (d *doc) phonesFrom(rec *recogniser, list []group, i int, g group) {
 			score = d.serviceScore(start)
 		}
 		d.addPhone(rec, open, start, end, score, why)
+		return
+	}
+	if d.disguisedPhone(rec, start) {
 		return
 	}
 	if end, score, ok := d.northAmerican(list, i); ok {
@@ -177,44 +208,6 @@ func koreanPrefix(b []int) (n int, why string) {
 	return 0, ""
 }
 
-// run is a stretch of digits with short separators, as far as it can matter to
-// a telephone number.
-type run struct {
-	digits [16]int
-	at     [16]int // place of each digit
-	n      int
-}
-
-// run reads up to 16 digits from start on.
-func (d *doc) run(start int) (x run) {
-	i := start
-	for x.n < len(x.digits) && i < len(d.r) {
-		if d.cls[i] == cDigit {
-			x.digits[x.n], x.at[x.n] = int(d.r[i]-'0'), i
-			x.n++
-			i++
-			continue
-		}
-		j := i
-		for j < len(d.r) && j < i+4 && d.cls[j] != cDigit {
-			j++
-		}
-		if j == len(d.r) || d.cls[j] != cDigit {
-			break
-		}
-		s := d.separator(i, j)
-		if s == sepFar || s == sepComma || s == sepColon {
-			break
-		}
-		i = j
-	}
-	d.steps += i - start
-	return x
-}
-
-// joined says whether the digits from i to j-1 stand side by side.
-func (x *run) joined(i, j int) bool { return x.at[j-1]-x.at[i] == j-1-i }
-
 // phoneAt says whether a Korean number begins at the digit r[start].
 func (d *doc) phoneAt(start int) (end int, why string, ok bool) {
 	if d.r[start] != '0' && d.r[start] != '1' {
@@ -287,6 +280,7 @@ func (d *doc) international(start int) (end int, why string, ok bool) {
 			y.digits[y.n], y.at[y.n] = x.digits[i], x.at[i]
 			y.n++
 		}
+		y.gaps = x.gaps >> skip << 1 &^ 2
 		if end, why, ok := y.korean(); ok {
 			return end, "country code, " + why, true
 		}

@@ -98,7 +98,7 @@ func (d *doc) unmaskConfusables() {
 			}
 		}
 		d.steps += end - start
-		if digits < 7 || letters > 4 || end <= int(w.start) || d.class(start-1).latin() || d.class(end).latin() {
+		if digits < 7 || letters > 5 || end <= int(w.start) || d.class(start-1).latin() || d.class(end).latin() {
 			continue
 		}
 		for i := int(w.start); i < int(w.end); i++ {

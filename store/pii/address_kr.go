@@ -55,7 +55,7 @@ func (d *doc) parseAddress(start int) address {
 	p := start
 	for n := 0; n < 9 && !a.number; n++ {
 		p = d.skipBlanks(p)
-		if !d.addressPart(&a, p) {
+		if !d.addressPart(&a, p) && !d.addressGoesOn(&a, p) {
 			break
 		}
 		p = a.end
@@ -69,6 +69,26 @@ func (d *doc) parseAddress(start int) address {
 		}
 	}
 	return a
+}
+
+// addressGoesOn reads one part in the next line, where the address has a label and
+// the line begins with a district, a road, or a place that has a number.
+func (d *doc) addressGoesOn(a *address, p int) bool {
+	if d.class(p) != cNewline || !a.anchored() || d.label(a.start)&kAddress == 0 {
+		return false
+	}
+	if p++; d.at(p-1) == '\r' && d.at(p) == '\n' {
+		p++
+	}
+	if p = d.skipBlanks(p); d.class(p) != cHangul {
+		return false
+	}
+	b := *a
+	if !d.addressPart(&b, p) || b.area && !a.area && d.class(d.skipBlanks(b.end)) != cDigit {
+		return false
+	}
+	*a = b
+	return true
 }
 
 // addressPart reads one part up to the number.

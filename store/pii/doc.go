@@ -39,7 +39,7 @@ type doc struct {
 	soft    []int32 // indexes before which an invisible character was dropped
 	groups  []group // digit groups, in order
 	split   []group // groups again, cut at the places in soft
-	ats     []int32 // indexes of '@'
+	ats     []int32 // indexes of '@', and of the bracket of "(at)" and "[at]"
 	persons []int32 // indexes of mask tokens of persons
 	hans    []int32 // where runs of Chinese characters begin
 	marks   []int32 // indexes of ':', '.' and '-', for addresses of machines

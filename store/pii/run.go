@@ -25,22 +25,19 @@ func (d *doc) run(start int) run { return d.read(start, 0, 16) }
 
 // read reads up to most digits from start on.
 func (d *doc) read(start int, how reading, most int) (x run) {
-	for i := start; x.n < most && i < len(d.r); {
-		if v, ok := d.digitAt(i, how); ok {
-			x.digits[x.n], x.at[x.n] = v, i
+	i := start
+	for x.n < most && i < len(d.r) {
+		if d.isDigit(i, how) {
+			x.digits[x.n], x.at[x.n] = d.digitAt(i), i
 			x.n++
 			i++
-			d.steps++
 			continue
 		}
 		j := i
-		for ; j < len(d.r) && j < i+4; j++ {
-			if _, ok := d.digitAt(j, how); ok {
-				break
-			}
+		for j < len(d.r) && j < i+4 && !d.isDigit(j, how) {
+			j++
 		}
-		d.steps += j - i
-		if j == len(d.r) || j == i+4 && d.cls[j] != cDigit {
+		if j == len(d.r) || !d.isDigit(j, how) {
 			break
 		}
 		gap, ok := d.gap(i, j, how)
@@ -52,27 +49,45 @@ func (d *doc) read(start int, how reading, most int) (x run) {
 		}
 		i = j
 	}
+	d.steps += i - start
 	return x
 }
 
-// spokenDigits are the digits as they are read out, from 0 on; two have a second
-// form.
-var spokenDigits = []rune("공일이삼사오육칠팔구영륙")
+// isDigit says whether r[i] counts as a digit of a run.
+func (d *doc) isDigit(i int, how reading) bool {
+	return d.cls[i] == cDigit || how&readSpoken != 0 && d.cls[i] == cHangul && d.digitAt(i) >= 0
+}
 
-// digitAt returns the value of the digit r[i].
-func (d *doc) digitAt(i int, how reading) (int, bool) {
-	switch {
-	case d.cls[i] == cDigit:
-		return int(d.r[i] - '0'), true
-	case how&readSpoken == 0 || d.cls[i] != cHangul:
-		return 0, false
-	}
-	for v, r := range spokenDigits {
-		if r == d.r[i] {
-			return [...]int{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 6}[v], true
+// digitAt returns the value of the digit r[i], which may be a Korean letter as the
+// digits are read out; -1 if it is none.
+func (d *doc) digitAt(i int) int {
+	switch r := d.r[i]; r {
+	case '공', '영':
+		return 0
+	case '일':
+		return 1
+	case '이':
+		return 2
+	case '삼':
+		return 3
+	case '사':
+		return 4
+	case '오':
+		return 5
+	case '육', '륙':
+		return 6
+	case '칠':
+		return 7
+	case '팔':
+		return 8
+	case '구':
+		return 9
+	default:
+		if d.cls[i] == cDigit {
+			return int(r - '0')
 		}
 	}
-	return 0, false
+	return -1
 }
 
 // gap says whether r[from:to] may stand between two digits of a run, and whether

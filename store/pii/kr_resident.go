@@ -102,7 +102,7 @@ func (d *doc) registration(list []group, i int) (end int, glued, ok bool) {
 			return end, true, true
 		}
 	}
-	if d.label(int(g.start))&(kRRN|kFRN) != 0 && g.len() <= 6 {
+	if g.len() <= 6 && i+1 < len(list) && list[i+1].start-g.end <= 4 && d.label(int(g.start))&(kRRN|kFRN) != 0 {
 		end, ok := d.disguisedRegistration(int(g.start))
 		return end, false, ok
 	}

@@ -22,10 +22,10 @@ func findPhones(d *doc, rec *recogniser) {
 // or a line break inside.
 func (d *doc) disguisedPhone(rec *recogniser, start int) bool {
 	how, most := readMarks|readSpoken, 11 // what follows may be a particle: "칠칠삼사이고"
-	labelled := d.label(start)&kPhone != 0
-	if d.cls[start] == cDigit && (d.r[start] != '0' || !labelled && d.at(start+1) != '1') {
+	if d.cls[start] == cDigit && d.r[start] != '0' {
 		return false
 	}
+	labelled := d.label(start)&kPhone != 0
 	if labelled {
 		how |= readLines
 	}

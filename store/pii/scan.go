@@ -52,7 +52,7 @@ func (d *doc) scanClasses() {
 			for i++; i < n && d.cls[i].latin(); i++ {
 			}
 			d.words = append(d.words, word{int32(start), int32(i), false})
-			if i-start == 2 && d.isBracketedAt(start) {
+			if i-start == 2 && d.r[start]|0x20 == 'a' && d.isBracketedAt(start) {
 				d.ats = append(d.ats, int32(start-1))
 			}
 		case cHan:
@@ -78,9 +78,10 @@ func (d *doc) scanClasses() {
 	}
 }
 
-// isBracketedAt says whether the word of two letters at start is that of "(at)".
+// isBracketedAt says whether the word of two letters at start, of which the first is
+// an A, is that of "(at)".
 func (d *doc) isBracketedAt(start int) bool {
-	if lower(d.r[start]) != 'a' || lower(d.r[start+1]) != 't' {
+	if lower(d.r[start+1]) != 't' {
 		return false
 	}
 	open, end := d.at(start-1), d.at(start+2)

@@ -93,6 +93,9 @@ func (d *doc) registration(list []group, i int) (end int, glued, ok bool) {
 	if g.len() == 13 {
 		return int(g.end), false, true
 	}
+	if g.len() != 6 && (g.len() > 6 || d.flag[g.start]&flagValue == 0) {
+		return 0, false, false
+	}
 	if end, ok := chain(list, i, 6, 7); ok {
 		return end, false, alone(list, i, 2)
 	}
@@ -102,16 +105,16 @@ func (d *doc) registration(list []group, i int) (end int, glued, ok bool) {
 			return end, true, true
 		}
 	}
-	if g.len() <= 6 && i+1 < len(list) && list[i+1].start-g.end <= 4 && d.label(int(g.start))&(kRRN|kFRN) != 0 {
-		end, ok := d.disguisedRegistration(int(g.start))
-		return end, false, ok
-	}
-	return 0, false, false
+	end, ok = d.disguisedRegistration(int(g.start))
+	return end, false, ok
 }
 
-// disguisedRegistration reads six and seven digits with any marks or a line break
-// between them, or thirteen that all stand apart.
+// disguisedRegistration reads, behind a label, six and seven digits with any marks or
+// a line break between them, or thirteen that all stand apart.
 func (d *doc) disguisedRegistration(start int) (end int, ok bool) {
+	if d.label(start)&(kRRN|kFRN) == 0 {
+		return 0, false
+	}
 	x := d.read(start, readMarks|readLines, 14)
 	const all = 1<<13 - 2
 	if x.n < 13 || x.n > 13 && x.joined(12, 14) || x.gaps&all != all && !(x.joined(0, 6) && x.joined(6, 13)) {

@@ -11,7 +11,7 @@ func findPhones(d *doc, rec *recogniser) {
 		}
 	}
 	for _, w := range d.words { // "공일공 …"
-		if w.hangul && (d.r[w.start] == '공' || d.r[w.start] == '영') {
+		if w.hangul && w.end-w.start >= 3 && (d.r[w.start] == '공' || d.r[w.start] == '영') {
 			d.disguisedPhone(rec, int(w.start))
 		}
 	}

@@ -61,7 +61,10 @@ func (d *doc) isDigit(i int, how reading) bool {
 // digitAt returns the value of the digit r[i], which may be a Korean letter as the
 // digits are read out; -1 if it is none.
 func (d *doc) digitAt(i int) int {
-	switch r := d.r[i]; r {
+	if d.cls[i] == cDigit {
+		return int(d.r[i] - '0')
+	}
+	switch d.r[i] {
 	case '공', '영':
 		return 0
 	case '일':
@@ -82,10 +85,6 @@ func (d *doc) digitAt(i int) int {
 		return 8
 	case '구':
 		return 9
-	default:
-		if d.cls[i] == cDigit {
-			return int(r - '0')
-		}
 	}
 	return -1
 }

@@ -52,9 +52,6 @@ func (d *doc) scanClasses() {
 			for i++; i < n && d.cls[i].latin(); i++ {
 			}
 			d.words = append(d.words, word{int32(start), int32(i), false})
-			if i-start == 2 && d.r[start]|0x20 == 'a' && d.isBracketedAt(start) {
-				d.ats = append(d.ats, int32(start-1))
-			}
 		case cHan:
 			d.hans = append(d.hans, int32(i))
 			for i++; i < n && d.cls[i] == cHan; i++ {
@@ -63,6 +60,10 @@ func (d *doc) scanClasses() {
 			switch d.r[i] {
 			case '@':
 				d.ats = append(d.ats, int32(i))
+			case '(', '[':
+				if lower(d.at(i+1)) == 'a' && (d.hasPrefix(i, "(at)") || d.hasPrefix(i, "[at]")) {
+					d.ats = append(d.ats, int32(i))
+				}
 			case ':', '.', '-':
 				d.marks = append(d.marks, int32(i))
 			}
@@ -76,16 +77,6 @@ func (d *doc) scanClasses() {
 			i++
 		}
 	}
-}
-
-// isBracketedAt says whether the word of two letters at start, of which the first is
-// an A, is that of "(at)".
-func (d *doc) isBracketedAt(start int) bool {
-	if lower(d.r[start+1]) != 't' {
-		return false
-	}
-	open, end := d.at(start-1), d.at(start+2)
-	return open == '(' && end == ')' || open == '[' && end == ']'
 }
 
 // unmaskConfusables reads O as 0 and l or I as 1 inside of numbers, where the

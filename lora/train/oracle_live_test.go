@@ -76,11 +76,15 @@ func oracleSubjects(t *testing.T) []oracleSubject {
 		tiny(name, oracleTinies[name], true, hyper(1, 2, 2, 4, 0.01))
 	}
 	for _, typ := range []gguf.Type{gguf.F16, gguf.BF16, gguf.Q8_0, gguf.Q4_0, gguf.Q5_0, gguf.Q5_1, gguf.Q4_K, gguf.Q6_K} {
+		rate := 0.01
+		if typ.BlockSize() == 256 { // a wider model, which runs away with rounding at that rate
+			rate = 0.002
+		}
 		tiny(strings.ToLower(typ.String()), func(c *tinygguf.Config) {
 			if c.Type = typ; typ.BlockSize() == 256 {
 				c.Embedding, c.FFN = 256, 256
 			}
-		}, false, hyper(3, 2, 4, 8, 0.01))
+		}, false, hyper(3, 2, 4, 8, rate))
 	}
 	for _, a := range oracleArchitectures {
 		// A low rate: Adam makes whole steps of gradients that are nothing but rounding.
@@ -247,7 +251,11 @@ func (s *oracleSubject) compare(t *testing.T, python string) (gradients []string
 	saved := importPEFT(t, filepath.Join(dir, "saved"), s.base)
 	sameAdapter(t, saved, adapter)
 	served := servedLogits(t, s.base, saved, c.Rows[0].Tokens, want.Logits)
-	if !(served < servedLimit) {
+	limit := servedLimit
+	if strings.HasPrefix(s.name, "gemma3") {
+		limit = 1e-3 // ggml looks GELU up in a table of F16
+	}
+	if !(served < limit) {
 		t.Errorf("logits of llama.cpp are %.2g from PEFT's", served)
 	}
 	if s.keep && os.Getenv(oracleKeep) != "" {

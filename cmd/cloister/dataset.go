@@ -213,6 +213,15 @@ func reference(c *cli.Context, s string) (name string, version int, err error) {
 	return name, version, nil
 }
 
+// versionArgument reads the one argument of a command, NAME or NAME@VERSION.
+func versionArgument(c *cli.Context) (name string, version int, err error) {
+	args, err := arguments(c, 1, "NAME")
+	if err != nil {
+		return "", 0, err
+	}
+	return reference(c, args[0])
+}
+
 func datasetList(c *cli.Context) error {
 	if _, err := arguments(c, 0); err != nil {
 		return err
@@ -259,11 +268,7 @@ func datasetShow(c *cli.Context) error {
 
 // datasetPolicy prints JSON with or without --json: it is for files.
 func datasetPolicy(c *cli.Context) error {
-	args, err := arguments(c, 1, "NAME")
-	if err != nil {
-		return err
-	}
-	name, number, err := reference(c, args[0])
+	name, number, err := versionArgument(c)
 	if err != nil {
 		return err
 	}
@@ -277,11 +282,7 @@ func datasetPolicy(c *cli.Context) error {
 }
 
 func datasetReport(c *cli.Context) error {
-	args, err := arguments(c, 1, "NAME")
-	if err != nil {
-		return err
-	}
-	name, number, err := reference(c, args[0])
+	name, number, err := versionArgument(c)
 	if err != nil {
 		return err
 	}
@@ -304,11 +305,7 @@ func datasetReport(c *cli.Context) error {
 }
 
 func datasetExport(c *cli.Context) error {
-	args, err := arguments(c, 1, "NAME")
-	if err != nil {
-		return err
-	}
-	name, number, err := reference(c, args[0])
+	name, number, err := versionArgument(c)
 	if err != nil {
 		return err
 	}

@@ -51,11 +51,7 @@ Examples:
 }
 
 func datasetReview(c *cli.Context) error {
-	args, err := arguments(c, 1, "NAME")
-	if err != nil {
-		return err
-	}
-	name, number, err := reference(c, args[0])
+	name, number, err := versionArgument(c)
 	if err != nil {
 		return err
 	}

@@ -155,6 +155,15 @@ func (a *automaton) fits(base int32, keys []uint16) bool {
 	return true
 }
 
+// next returns the state after a rune of a text: 0, where all words begin, if it
+// is in no word.
+func (a *automaton) next(from int32, r rune) int32 {
+	if r > 0xFFFF || a.symbol[r] == 0 {
+		return 0
+	}
+	return a.step(from, a.symbol[r])
+}
+
 // step returns the state after symbol s, which is not 0.
 func (a *automaton) step(from int32, s uint16) int32 {
 	for {

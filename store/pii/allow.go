@@ -78,15 +78,7 @@ func (a *allowList) mark(d *doc) {
 	}
 	state := int32(0)
 	for i, r := range d.r {
-		var s uint16
-		if r <= 0xFFFF {
-			s = a.phrases.symbol[r]
-		}
-		if s == 0 {
-			state = 0
-			continue
-		}
-		state = a.phrases.step(state, s)
+		state = a.phrases.next(state, r)
 		o := a.phrases.ends(state)
 		start := i + 1 - int(o.length)
 		if o.length == 0 || d.cls[start].word() && d.class(start-1) == d.cls[start] || d.cls[i] != cHangul && d.cls[i].word() && d.class(i+1) == d.cls[i] {

@@ -144,15 +144,7 @@ const spacedKinds = kName | kRole | kAddress | kDOB | kPhone | kRRN | kRecord | 
 func (a automatonOfWords) scan(d *doc) {
 	state := int32(0)
 	for i, r := range d.r {
-		var s uint16
-		if r <= 0xFFFF {
-			s = a.symbol[r]
-		}
-		if s == 0 {
-			state = 0
-			continue
-		}
-		state = a.step(state, s)
+		state = a.next(state, r)
 		if a.states[state].out == 0 {
 			continue
 		}
@@ -245,11 +237,9 @@ func (a automatonOfWords) scanBroken(d *doc) {
 func (a automatonOfWords) whole(r []rune) kind {
 	state := int32(0)
 	for _, c := range r {
-		s := a.symbol[c&0xFFFF]
-		if s == 0 {
+		if state = a.next(state, c); state == 0 {
 			return 0
 		}
-		state = a.step(state, s)
 	}
 	if o := a.ends(state); int(o.length) == len(r) {
 		return o.kind

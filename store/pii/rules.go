@@ -290,15 +290,7 @@ func (s *ruleSet) findWords(d *doc) {
 	a := s.words
 	state := int32(0)
 	for i, r := range d.r {
-		var sym uint16
-		if r <= 0xFFFF {
-			sym = a.symbol[r]
-		}
-		if sym == 0 {
-			state = 0
-			continue
-		}
-		state = a.step(state, sym)
+		state = a.next(state, r)
 		// The longest word that ends here, and if it is part of another word, a shorter one.
 		for at := state; a.ends(at).length > 0; at = a.states[at].fail {
 			d.steps++

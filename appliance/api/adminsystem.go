@@ -13,12 +13,13 @@ import (
 // audit writes an entry of the log of who did what. The change is done when it
 // is written, so a failure is only logged.
 func (s *Server) audit(r *http.Request, action, object, detail string) {
-	c := callOf(r.Context())
-	_, err := s.Store.AppendAudit(store.Audit{At: time.Now().UTC(), Actor: c.who.actor, Action: action, Object: object, Detail: detail})
-	if err != nil {
-		s.log.Error("audit entry not written", "request", c.id, "action", action, "error", err)
+	if err := s.auditFirst(r, action, object, detail); err != nil {
+		s.log.Error("audit entry not written", "request", callOf(r.Context()).id, "action", action, "error", err)
 	}
 }
+
+// refused writes down that a caller with a key, or an anonymous one, tried what only administrators may.
+func (s *Server) refused(r *http.Request, pattern string) { s.audit(r, "refused", pattern, "") }
 
 // adminStatus serves GET /admin/status.
 func (s *Server) adminStatus(w http.ResponseWriter, _ *http.Request) error {

@@ -19,14 +19,14 @@ func TestUnmask(t *testing.T) {
 	if err != nil || strings.Contains(masked.Texts[0], "4321") || masked.Texts[1] != "nothing" || len(masked.Findings[0]) != 2 || len(masked.Findings[1]) != 0 {
 		t.Fatalf("%+v, %v", masked, err)
 	}
-	entries := func() int {
+	entries := func(action, object string) int {
 		log, err := f.control.Audit(t.Context(), 100)
 		if err != nil {
 			t.Fatal(err)
 		}
 		n := 0
 		for _, e := range log {
-			if e.Action == "unmask" {
+			if e.Action == action && e.Object == object {
 				n++
 			}
 		}
@@ -48,8 +48,11 @@ func TestUnmask(t *testing.T) {
 			}
 		}
 	}
-	if n := entries(); n != 0 {
+	if n := entries("unmask", "vault"); n != 0 {
 		t.Errorf("%d uses in the audit log before there was one", n)
+	}
+	if n := entries("refused", "POST /admin/unmask"); n != 2 { // of the user and the trainer; nobody else is known
+		t.Errorf("%d refused attempts in the audit log, want 2", n)
 	}
 	for _, c := range []struct {
 		*client.Client

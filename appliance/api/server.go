@@ -181,7 +181,7 @@ func (s *Server) routes(authenticate func(*http.Request) (principal, error)) han
 		} else {
 			r.pattern = prefix + r.pattern
 		}
-		mux.Handle(r.pattern, &endpoint{route: r, authenticate: authenticate})
+		mux.Handle(r.pattern, &endpoint{route: r, authenticate: authenticate, refused: s.refused})
 	}
 	for _, r := range s.openaiRoutes() {
 		add("/v1", r)
@@ -204,6 +204,7 @@ func (s *Server) routes(authenticate func(*http.Request) (principal, error)) han
 type endpoint struct {
 	route
 	authenticate func(*http.Request) (principal, error)
+	refused      func(r *http.Request, pattern string)
 }
 
 func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -220,6 +221,9 @@ func (e *endpoint) serve(c *call, w http.ResponseWriter, r *http.Request) error 
 		}
 		c.who = who
 		if err := authorize(who, e.needs); err != nil {
+			if e.needs == roleAdmin {
+				e.refused(r, e.pattern)
+			}
 			return err
 		}
 	}

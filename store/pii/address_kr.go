@@ -152,7 +152,7 @@ func (d *doc) areaOrRoad(a *address, p, end int) bool {
 			a.road, a.end = true, q
 			return true
 		case '읍', '면', '동', '리', '가':
-			if q-p > 7 || q < end && d.cls[q] == cHangul {
+			if q-p > 7 || q < end && d.cls[q] == cHangul || d.hasPrefix(q-3, "어딘가") {
 				continue
 			}
 			a.area, a.end = true, q

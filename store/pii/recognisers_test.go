@@ -90,7 +90,7 @@ func TestAddresses(t *testing.T) {
 		"{ADDRESS|서울특별시 강남구 테헤란로 152, 12층 1203호}입니다", "{ADDRESS|경기도 성남시 분당구 판교역로 235 (삼평동, 에이치스퀘어)}",
 		"{ADDRESS|강남구 역삼동 823-45}에서", "{ADDRESS|서울 서초구 반포대로 12길 34, 101동 1203호}", "{ADDRESS|전남 순천시 해룡면 신대리 123-4}",
 		"{ADDRESS|서울 종로구 종로1가 24}", "{ADDRESS|(06236) 서울 강남구 테헤란로 152}", "{ADDRESS|부산 해운대구 우동 1408 해운대아이파크 101동 2304호}",
-		"주소: {ADDRESS|서울특별시 강남구}", "주소 : {ADDRESS|역삼동 823-45}", "{ADDRESS|제주시 한림읍 한림로 12}에 거주",
+		"주소: {ADDRESS|서울특별시 강남구}", "주소: {ADDRESS|서울 강남구} 어딘가", "주소: {ADDRESS|서울 강남구} 어딘가에", "주소 : {ADDRESS|역삼동 823-45}", "{ADDRESS|제주시 한림읍 한림로 12}에 거주",
 		"서울특별시 강남구는 인구가 많다", "중구난방", "강남대로 3km 구간", "세종대로 2024년 계획", "활동 3가지",
 		"{ADDRESS|1600 Pennsylvania Ave NW, Washington, DC 20500}", "{ADDRESS|221 Baker Street}", "{ADDRESS|350 5th Avenue, New York, NY 10118}",
 		"{ADDRESS|P.O. Box 123, Albany, NY 12201}", "{ADDRESS|123, Teheran-ro, Gangnam-gu, Seoul, Korea}", "we walked 3 Miles down the Road", "12 Angry Men",

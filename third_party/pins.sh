@@ -34,3 +34,18 @@ OPENAI_028=openai==0.28.1
 
 # What `make oracle` compares the trainer with.
 ORACLE="torch==2.15.0 transformers==5.24.0 peft==0.21.2 trl==1.16.0 gguf==0.19.0 safetensors==0.8.0 numpy==2.4.6"
+
+# The CUDA compiler and runtime, as NVIDIA publishes them on PyPI: package==version checksum-of-the-wheel.
+# cuda.sh makes one folder of them. All of one toolkit release; move them together.
+CUDA_VERSION=13.0
+CUDA_WHEELS="nvidia-cuda-nvcc==13.0.88 56fe502eb77625a12f25172caa3cdddb4e4c8ba2c8c17dba44b164761b380f03
+nvidia-cuda-crt==13.0.88 2c8043c7c9e02492716426e9919fc78d2c5b3b2a7a768a88e952676b08aa55a4
+nvidia-nvvm==13.0.88 c5f41ffeb6466944a026dfa5317d7d85355c119bbec279205d22f1869d1054e0
+nvidia-cuda-runtime==13.0.96 7f82250d7782aa23b6cfe765ecc7db554bd3c2870c43f3d1821f1d18aebf0548
+nvidia-cuda-cccl==13.0.85 e0da7ad981f3a8aff08241b5bfc1af868742a63e2762f53a5171c492ef242649"
+# CUTLASS, templates for matrix products on the card: cutlass.sh.
+CUTLASS_WHEEL="nvidia-cutlass==4.2.0.0 f9599ada45c7bcb6bf53f7d3f0a7d154183e53451c01bfa59eecd37dd4a693f6"
+
+# The cards that bin/cloister-cuda has kernels for, in CMake's words: Turing, Ampere, Ada, Hopper, Blackwell, and
+# PTX of Blackwell for what follows.
+CUDA_ARCHS_ALL="75-real;80-real;86-real;89-real;90-real;100-real;120-real;120-virtual"

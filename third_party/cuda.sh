@@ -24,6 +24,7 @@ if [ ! -f "$out/done" ]; then
     home="$tmp/wheels/nvidia/cu13"
     chmod +x "$home"/bin/* "$home"/nvvm/bin/*
     ln -s lib "$home/lib64" # where nvcc.profile looks
+    ln -s libcudart.so.13 "$home/lib/libcudart.so" # CMake looks for it, and nothing links it
     mkdir -p "$home/licences"
     for d in "$tmp"/wheels/*.dist-info; do cp "$d"/licenses/* "$home/licences/$(basename "$d" .dist-info).txt"; done
     touch "$home/done"

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Builds llama.cpp's static libraries into the cache and prints the folder that holds them:
 #   DIR/include (headers), DIR/lib (archives). A second call finds them there and takes no time.
-# LLAMA_CPP_DIR=/path uses a checkout of your own in place of the pinned one.
+# LLAMA_CPP_DIR=/path uses a checkout of your own in place of the pinned one. `llama.sh --source` prints the
+# folder of the sources and builds nothing.
 . "$(dirname "$0")/lib.sh"
 
 source_dir() {
@@ -29,6 +30,7 @@ source_dir() {
 
 locked llama
 src=$(source_dir)
+[ "${1:-}" != --source ] || { echo "$src"; exit; }
 key=$(printf '%s\n' "$src" "$LLAMA_CPP_COMMIT" "$NATIVE_FLAGS" "$NATIVE_CFLAGS" "$(cat "$here/size.cmake")" "$(gcc -dumpfullversion)" | sha256sum | cut -c1-16)
 out="$cache/native-$key"
 if [ ! -f "$out/done" ] || [ -n "${LLAMA_CPP_DIR:-}" ]; then

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "chat.h"
+#include "devices.h"
 #include "json-schema-to-grammar.h"
 
 // The loaders run in the thread that asked, so its errors are its own.
@@ -77,6 +78,7 @@ extern "C" {
 void cl_init(void) {
     llama_log_set(keep_errors, nullptr);
     llama_backend_init();
+    cl_register_cards();
 }
 
 llama_model *cl_model_load(const char *path, bool vocab_only, char *err, size_t err_len) {

@@ -14,7 +14,7 @@ extern "C" {
 
 typedef struct cl_templates cl_templates;
 
-// Registers the CPU backend and takes over logging: errors are kept for the
+// Registers the CPU and the cards, and takes over logging: errors are kept for the
 // loaders below, everything else is dropped.
 void cl_init(void);
 

@@ -32,12 +32,16 @@ demo: build ## the main job on a real model: a clinic's CSV becomes a tuned mode
 	@MODEL="$(MODEL)" cmd/cloister/testdata/demo/demo.sh bin/cloister
 
 .PHONY: test
-test: build lint ## everything: lint, all tests with the real model, race detector, the Python clients
+test: build lint cu ## everything: lint, all tests with the real model, race detector, the Python clients
 	$(native_env) CLOISTER_TEST_MODEL="$(MODEL)" \
 		CLOISTER_PYTHON_OPENAI3="$$(. third_party/pins.sh; third_party/venv.sh openai3 $$OPENAI_3)" \
 		CLOISTER_PYTHON_OPENAI028="$$(. third_party/pins.sh; third_party/venv.sh openai028 $$OPENAI_028)" \
 		$(GO) test -p 1 -timeout 30m ./...
 	$(native_env) CLOISTER_TEST_MODEL="$(MODEL)" $(GO) test -race -timeout 20m $(pure)
+
+.PHONY: cu
+cu: doctor-quiet ## compiles our own CUDA files for one card's architecture, or those of CUDA_ARCHS; what did not change costs no time
+	@third_party/cu.sh >/dev/null
 
 .PHONY: gemma
 gemma: doctor-quiet ## the trainer on gemma-3-270m, whose terms need accepting: GEMMA_TERMS=accepted make gemma

@@ -49,5 +49,7 @@ CUTLASS_WHEEL="nvidia-cutlass==4.2.0.0 f9599ada45c7bcb6bf53f7d3f0a7d154183e53451
 # The cards that bin/cloister-cuda has kernels for, in CMake's words: Turing, Ampere, Ada, Hopper, Blackwell, and
 # PTX for what follows. llama.cpp turns 120 into 120a, whose PTX runs on no other card, so the PTX is that of 100.
 CUDA_ARCHS_ALL="75-real;80-real;86-real;89-real;90-real;100-real;120-real;100-virtual"
+# What is compiled where nobody says for which cards: one, so that it takes minutes.
+CUDA_ARCHS_ONE="90-real;90-virtual"
 # Added to NATIVE_FLAGS for the CUDA backend. Without VMM nothing links libcuda: the runtime opens it if it is there.
 CUDA_FLAGS="-DGGML_CUDA=ON -DGGML_CUDA_NO_VMM=ON -DGGML_CUDA_GRAPHS=ON -DGGML_CUDA_NCCL=OFF -DGGML_CUDA_COMPRESSION_MODE=size"

@@ -30,6 +30,7 @@ import (
 	"cloister/appliance/models"
 	"cloister/appliance/release"
 	"cloister/appliance/secondpass"
+	"cloister/appliance/site"
 	"cloister/store"
 	"cloister/store/vault"
 )
@@ -101,7 +102,7 @@ func (a *Appliance) start() error {
 		Recorder: ratings, Models: a.models, Datasets: data, Masking: mask, Jobs: a.jobs,
 		Estimator: estimate.New(a.jobs, trainer.Estimate, c.Home),
 		Answerer:  answer.New(a.models, data),
-		Evaluator: evaluate.New(a.st, a.models, mask, c.Home), Releases: release.New(a.st, a.models), Feedback: ratings, Store: a.st,
+		Evaluator: evaluate.New(a.st, a.models, mask, c.Home), Releases: release.New(a.st, a.models), Feedback: ratings, Site: site.New(a.st), Store: a.st,
 	}, c.Log)
 	a.serve(a.control, server.ControlHandler())
 	if a.public != nil {

@@ -66,7 +66,7 @@ func (s *Store) JobAdapters(jobID string) ([]Adapter, error) {
 	return adapters.list(s, span{prefix: adapterJobSpace.under(jobID)})
 }
 
-// DeleteAdapter forgets an adapter; its file stays. The error wraps
+// DeleteAdapter forgets an adapter and its origin; its file stays. The error wraps
 // ErrReferenced while it is the current release of an alias or a job that has
 // not ended begins with it or learns from it.
 func (s *Store) DeleteAdapter(name string) error {
@@ -76,6 +76,9 @@ func (s *Store) DeleteAdapter(name string) error {
 		}
 		err := unneededByJobs(x, "adapter", name, func(j *Job) bool { return j.From == name || j.TeacherAdapter == name })
 		if err != nil {
+			return err
+		}
+		if err := x.del(origins.at.key(name)); err != nil {
 			return err
 		}
 		return adapters.remove(x, name)

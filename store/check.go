@@ -109,7 +109,7 @@ type checked interface {
 // allKinds are the records that Check reads one by one. Examples are read with their version.
 var allKinds = []checked{
 	baseModels, datasets, versions, files, jobs, events, adapters, evaluations,
-	releases, aliases, answers, feedbacks, keys, audits,
+	releases, aliases, answers, feedbacks, keys, audits, origins,
 }
 
 // keys finds keys that are in no space.
@@ -139,7 +139,7 @@ func (c *check) records() error {
 			return err
 		}
 	}
-	return c.loose()
+	return errors.Join(c.loose(), c.secrets())
 }
 
 func (k kind[T]) spaces() []space {

@@ -49,6 +49,8 @@ import (
 //	audit/<seq>                               Audit
 //	audit.last/                               highest seq
 //	setting/<name>                            JSON of whatever the setting is
+//	setting/secret/<name>                     JSON of sealed bytes
+//	setting/origin/<adapter>                  Origin
 //	gone/<space><name>                        tombstone: when the record was deleted
 //
 //	vault/<project> 0 l <32 bytes>            mask token of a value, by HMAC

@@ -17,11 +17,12 @@ import (
 
 // Store is an open data directory.
 type Store struct {
-	db       *badger.DB
-	lock     *os.File
-	sealed   sealedDir
-	vaultKey vault.Key
-	free     func() (uint64, error) // bytes left on the disk; tests put another one here
+	db        *badger.DB
+	lock      *os.File
+	sealed    sealedDir
+	vaultKey  vault.Key
+	secretKey vault.Key
+	free      func() (uint64, error) // bytes left on the disk; tests put another one here
 	// writers is held shared by every transaction that writes and alone by
 	// those that delete.
 	writers    sync.RWMutex
@@ -44,10 +45,11 @@ func Open(dir string, key vault.MasterKey) (*Store, error) {
 		return nil, errors.New("the store needs a master key")
 	}
 	s := &Store{
-		sealed:   newSealedDir(filepath.Join(dir, "files"), key.Derive("store/files")),
-		vaultKey: key.Derive("store/vault"),
-		vaults:   map[string]*vault.Tokens{},
-		free:     func() (uint64, error) { return freeSpace(dir) },
+		sealed:    newSealedDir(filepath.Join(dir, "files"), key.Derive("store/files")),
+		vaultKey:  key.Derive("store/vault"),
+		secretKey: key.Derive("store/secrets"),
+		vaults:    map[string]*vault.Tokens{},
+		free:      func() (uint64, error) { return freeSpace(dir) },
 	}
 	s.idle = sync.NewCond(&s.life)
 	if err := s.open(dir, key); err != nil {

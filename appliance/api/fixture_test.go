@@ -26,6 +26,7 @@ import (
 	"cloister/appliance/jobs"
 	"cloister/appliance/models"
 	"cloister/appliance/release"
+	"cloister/appliance/site"
 	"cloister/lora/train"
 	"cloister/store"
 )
@@ -154,7 +155,7 @@ func (f *fixture) services() api.Services {
 		Recorder: answers, Models: registry, Datasets: data, Masking: mask, Jobs: manager, Estimator: estimate.New(manager, calibrate, f.home),
 		Answerer:  answering.New(registry, data),
 		Evaluator: evaluate.New(f.store, registry, mask, f.home), Releases: release.New(f.store, registry),
-		Feedback: answers, Store: f.store,
+		Feedback: answers, Site: site.New(f.store), Store: f.store,
 	}
 }
 

@@ -36,6 +36,7 @@ type Services struct {
 	Answerer  Answerer
 	Releases  Releases
 	Feedback  Feedback
+	Site      Site
 	Store     Store
 }
 
@@ -163,6 +164,13 @@ func (s *Server) ownRoutes() []route {
 		{"GET /admin/feedback/report", roleAdmin, s.adminFeedbackReport},
 		{"POST /admin/feedback/import", roleAdmin, s.adminImportFeedback},
 		{"POST /admin/feedback/apply", roleAdmin, s.adminApplyFeedback},
+
+		{"GET /admin/site/key", roleAdmin, s.adminSite},
+		{"POST /admin/site/key", roleAdmin, s.adminMakeKey},
+		{"POST /admin/site/sign", roleAdmin, s.adminSign},
+		{"GET /admin/site/trusted", roleAdmin, s.adminTrusted},
+		{"POST /admin/site/trusted", roleAdmin, s.adminTrust},
+		{"DELETE /admin/site/trusted/{name}", roleAdmin, s.adminDistrust},
 
 		{"GET /admin/keys", roleAdmin, s.adminKeys},
 		{"POST /admin/keys", roleAdmin, s.adminAddKey},

@@ -15,10 +15,12 @@ import (
 	"cloister/appliance/masking"
 	"cloister/appliance/models"
 	"cloister/appliance/release"
+	"cloister/appliance/site"
 	"cloister/lora/eval"
 	"cloister/store"
 	"cloister/store/pii"
 	"cloister/store/risk"
+	"cloister/store/signing"
 )
 
 // The services that the routes call, as this package needs them. Package
@@ -104,6 +106,16 @@ type Feedback interface {
 	Import(ctx context.Context, fileName string, r io.Reader, by string) (feedback.ImportResult, error)
 }
 
+// Site is who this site is to others, and whom it believes: *site.Service.
+type Site interface {
+	Identity() (site.Identity, error)
+	Make(name string, renew bool) (site.Identity, error)
+	Sign(purpose string, message []byte) ([]byte, site.Identity, error)
+	Trusted() ([]site.Trusted, error)
+	Trust(name string, key signing.PublicKey) (site.Trusted, error)
+	Distrust(name string) (site.Trusted, error)
+}
+
 // Store is what the routes read and write without a service: *store.Store.
 type Store interface {
 	PutFile(ctx context.Context, f store.File, r io.Reader) (store.File, error)
@@ -145,5 +157,6 @@ var (
 	_ Releases  = (*release.Service)(nil)
 	_ Recorder  = (*feedback.Service)(nil)
 	_ Feedback  = (*feedback.Service)(nil)
+	_ Site      = (*site.Service)(nil)
 	_ Store     = (*store.Store)(nil)
 )

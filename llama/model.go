@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"runtime"
 
+	"cloister/llama/gguf"
 	"cloister/llama/internal/capi"
 )
 
@@ -12,7 +13,7 @@ type Model struct {
 	*Vocab
 }
 
-// Open maps a GGUF model. Pages are read as they are used.
+// Open maps a GGUF model, named as for gguf.Open. Pages are read as they are used.
 func Open(path string) (*Model, error) {
 	m, err := loadModel(path, false)
 	if err != nil {
@@ -44,9 +45,11 @@ func (m *Model) SizeBytes() int64 { return m.m.Size() }
 // Adapter is a LoRA adapter for one Model.
 type Adapter struct{ a *capi.Adapter }
 
-// LoadAdapter reads a GGUF adapter that was trained on this model.
+// LoadAdapter reads a GGUF adapter that was trained on this model, named as for
+// gguf.Open.
 func (m *Model) LoadAdapter(path string) (*Adapter, error) {
-	a, err := m.m.LoadAdapter(path)
+	r := gguf.ParseRegion(path)
+	a, err := m.m.LoadAdapter(r.Path, r.Offset)
 	if err != nil {
 		return nil, fmt.Errorf("cannot load the adapter %s: %w", path, err)
 	}

@@ -4,9 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 
 	"cloister/llama/chat"
+	"cloister/llama/gguf"
 	"cloister/llama/internal/capi"
 )
 
@@ -23,7 +23,8 @@ type Vocab struct {
 	t *capi.Templates
 }
 
-// OpenVocab reads the tokenizer and the template of a GGUF file, and no weights.
+// OpenVocab reads the tokenizer and the template of a GGUF file, named as for
+// gguf.Open, and no weights.
 func OpenVocab(path string) (*Vocab, error) {
 	m, err := loadModel(path, true)
 	if err != nil {
@@ -40,14 +41,16 @@ func OpenVocab(path string) (*Vocab, error) {
 // loadModel is capi.LoadModel with an error that names the file. llama.cpp
 // aborts on some paths that are no files at all, so those are caught before.
 func loadModel(path string, vocabOnly bool) (*capi.Model, error) {
-	info, err := os.Stat(path)
+	s, err := gguf.OpenSection(path)
 	if err != nil {
 		return nil, err
 	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is not a file", path)
+	defer s.Close()
+	offset := s.Region.Offset
+	if gguf.ParseRegion(path).Whole() {
+		offset = -1
 	}
-	m, err := capi.LoadModel(path, vocabOnly)
+	m, err := capi.LoadModel(s.Region.Path, offset, vocabOnly)
 	if err != nil {
 		return nil, fmt.Errorf("cannot load the model %s: %w", path, err)
 	}

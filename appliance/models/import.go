@@ -21,7 +21,7 @@ import (
 
 var goodName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 
-// Import adds a GGUF file as a base model. The name is taken from the file's
+// Import adds a GGUF file, named as for gguf.Open, as a base model. The name is taken from the file's
 // own metadata when it is empty. With keep the file is hard-linked or copied
 // into the data directory; without, it must stay where it is. Importing a file
 // again under its name changes nothing and returns what is there.
@@ -30,15 +30,14 @@ func (r *Registry) Import(ctx context.Context, path, name string, keep bool) (st
 	if err != nil {
 		return store.BaseModel{}, err
 	}
-	info, err := os.Stat(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
+	file, err := gguf.OpenSection(path)
+	if errors.Is(err, fs.ErrNotExist) {
 		return store.BaseModel{}, fault.New(fault.Invalid, "", "path", "There is no file %s.", path).Wrap(err)
-	case err != nil:
-		return store.BaseModel{}, fault.New(fault.Invalid, "", "path", "The file %s cannot be read.", path).Wrap(err)
-	case !info.Mode().IsRegular():
-		return store.BaseModel{}, fault.New(fault.Invalid, "", "path", "%s is not a file.", path)
 	}
+	if err != nil {
+		return store.BaseModel{}, fault.New(fault.Invalid, "", "path", "The file cannot be read: %s.", err).Wrap(err)
+	}
+	defer file.Close()
 	base, err := inspect(path)
 	if err != nil {
 		return store.BaseModel{}, err
@@ -49,8 +48,8 @@ func (r *Registry) Import(ctx context.Context, path, name string, keep bool) (st
 	if !goodName.MatchString(name) {
 		return store.BaseModel{}, fault.New(fault.Invalid, "", "name", "%q is not a good name for a model: use 1 to 64 letters, digits, points, dashes and underscores, a letter or digit first.", name)
 	}
-	base.Name, base.Path, base.Bytes = name, path, info.Size()
-	if old, err := r.st.BaseModel(name); err == nil && !keep && old.Path == path && old.Bytes == base.Bytes && info.ModTime().Before(old.CreatedAt) {
+	base.Name, base.Path, base.Bytes = name, path, file.Size()
+	if old, err := r.st.BaseModel(name); err == nil && !keep && old.Path == path && old.Bytes == base.Bytes && file.Info.ModTime().Before(old.CreatedAt) {
 		return old, nil // unchanged since it was hashed
 	}
 	if base.SHA256, err = sum(ctx, path); err != nil {
@@ -64,7 +63,7 @@ func (r *Registry) put(ctx context.Context, base store.BaseModel, keep bool) (st
 	old, err := r.st.BaseModel(base.Name)
 	switch {
 	case err == nil && old.SHA256 == base.SHA256:
-		if _, err := os.Stat(r.Path(old.Path)); err == nil {
+		if there(r.Path(old.Path)) {
 			return old, nil
 		}
 		base.CreatedAt = old.CreatedAt // its file has gone: point to this one
@@ -90,6 +89,12 @@ func (r *Registry) put(ctx context.Context, base store.BaseModel, keep bool) (st
 		base.CreatedAt = time.Now().UTC()
 	}
 	return base, r.st.PutBaseModel(base)
+}
+
+// there reports whether a file, or the part of one that a path names, is there.
+func there(path string) bool {
+	s, err := gguf.OpenSection(path)
+	return err == nil && s.Close() == nil
 }
 
 // inspect reads the header of a GGUF file: that it is a model, of which
@@ -161,7 +166,7 @@ func slug(s string) string {
 
 // sum is the SHA-256 of a file, in hex.
 func sum(ctx context.Context, path string) (string, error) {
-	f, err := os.Open(path)
+	f, err := gguf.OpenSection(path)
 	if err != nil {
 		return "", err
 	}
@@ -195,10 +200,10 @@ func linkOrCopy(ctx context.Context, from, to string) (err error) {
 	if err := os.Remove(to); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if os.Link(from, to) == nil {
+	if os.Link(from, to) == nil { // not a part of a larger file, whose name leads to no file
 		return nil
 	}
-	src, err := os.Open(from)
+	src, err := gguf.OpenSection(from)
 	if err != nil {
 		return err
 	}

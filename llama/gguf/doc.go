@@ -12,6 +12,9 @@
 // truncated, hostile or endless file gets an error and never a panic or a huge
 // allocation.
 //
+// A file may be a part of a larger one (Region): PATH@OFFSET+LENGTH names it
+// wherever a path does, and offsets in a File count from its own beginning.
+//
 // Lifetimes: Open maps the file; the Data of its tensors is valid until Close.
 // Metadata is copied and outlives the File. A File is safe for concurrent
 // reading. The file must not be truncated by others while it is mapped.

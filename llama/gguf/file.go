@@ -64,55 +64,43 @@ type File struct {
 	keys    map[string]int
 	tensors map[string]int
 	mapped  []byte
+	lead    uint64 // bytes of mapped before the file
 }
 
-// Open maps a GGUF file and reads its metadata. The data of its tensors is
-// read from the disk when it is first used.
+// Open maps a GGUF file, which path may name as a part of a larger one (see
+// Region), and reads its metadata. The data of its tensors is read from the disk
+// when it is first used.
 func Open(path string) (*File, error) {
-	f, size, err := openRegular(path)
+	s, err := OpenSection(path)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	defer s.Close()
+	offset, size := s.Region.Offset, s.Size()
 	if size < minHeader {
 		return nil, fmt.Errorf("%s: %w: only %d bytes", path, ErrFormat, size)
 	}
-	if int64(int(size)) != size {
+	lead := offset % int64(os.Getpagesize()) // mappings begin at a page
+	if int64(int(lead+size)) != lead+size {
 		return nil, fmt.Errorf("%s: too large to map", path)
 	}
-	mem, err := unix.Mmap(int(f.Fd()), 0, int(size), unix.PROT_READ, unix.MAP_SHARED)
+	mem, err := unix.Mmap(int(s.file.Fd()), offset-lead, int(lead+size), unix.PROT_READ, unix.MAP_SHARED)
 	if err != nil {
 		return nil, fmt.Errorf("cannot map %s: %w", path, err)
 	}
-	g, err := parse(bytes.NewReader(mem), size)
+	own := mem[lead:]
+	g, err := parse(bytes.NewReader(own), size)
 	if err != nil {
 		_ = unix.Munmap(mem)
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	g.mapped = mem
+	g.mapped, g.lead = mem, uint64(lead)
 	for i := range g.Tensors {
 		t := &g.Tensors[i]
 		end := t.Offset + t.Bytes()
-		t.Data = mem[t.Offset:end:end]
+		t.Data = own[t.Offset:end:end]
 	}
 	return g, nil
-}
-
-// openRegular opens a file that is no folder, pipe or device, and returns its size.
-func openRegular(path string) (*os.File, int64, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, 0, err
-	}
-	info, err := f.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("%s is not a file", path)
-	}
-	if err != nil {
-		_ = f.Close()
-		return nil, 0, err
-	}
-	return f, info.Size(), nil
 }
 
 // Read reads the size bytes of r, tensors included, into memory.
@@ -160,7 +148,8 @@ func (f *File) Close() error {
 // readable, from the disk or its cache.
 func (f *File) Release(t *Tensor) {
 	page := uint64(os.Getpagesize())
-	from, to := (t.Offset+page-1)/page*page, (t.Offset+t.Bytes())/page*page
+	begin := f.lead + t.Offset
+	from, to := (begin+page-1)/page*page, (begin+t.Bytes())/page*page
 	if f.mapped != nil && from < to {
 		_ = unix.Madvise(f.mapped[from:to], unix.MADV_DONTNEED) // advice; nothing is lost without it
 	}

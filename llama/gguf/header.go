@@ -5,17 +5,18 @@ import (
 	"io"
 )
 
-// OpenHeader reads the metadata and the list of tensors of a GGUF file, whose
+// OpenHeader reads the metadata and the list of tensors of a GGUF file, named as
+// for Open, whose
 // tensors need not be there: the first megabytes of a large model are enough.
 // Tensors have no Data; offsets and Size are those of the whole file. There is
 // nothing to close.
 func OpenHeader(path string) (*File, error) {
-	f, size, err := openRegular(path)
+	s, err := OpenSection(path)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	g, err := ReadHeader(f, size)
+	defer s.Close()
+	g, err := ReadHeader(s, s.Size())
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}

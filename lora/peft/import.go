@@ -27,11 +27,7 @@ const maxConfig = 1 << 20
 // Open reads an adapter for a base model: a folder that PEFT saved, or a GGUF
 // adapter of any program. The adapter is checked against the base.
 func Open(path string, baseModel *gguf.File) (*train.Adapter, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if info.IsDir() {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		return Import(path, baseModel)
 	}
 	a, err := train.ReadAdapter(path)

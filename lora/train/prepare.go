@@ -12,7 +12,6 @@ import (
 	"hash"
 	"io"
 	"math"
-	"os"
 	"runtime"
 	"slices"
 	"strings"
@@ -155,7 +154,7 @@ func (p *prepared) base(path string) error {
 // fingerprint tells one base model from another without reading all of it: by
 // its size, its metadata and the first 4 KiB of each tensor.
 func fingerprint(path string, f *gguf.File) (string, error) {
-	file, err := os.Open(path)
+	file, err := gguf.OpenSection(path)
 	if err != nil {
 		return "", err
 	}

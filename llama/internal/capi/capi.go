@@ -42,14 +42,16 @@ type Model struct {
 	vocab *C.struct_llama_vocab
 }
 
-// LoadModel is llama_model_load_from_file, with mmap. vocabOnly leaves the weights out.
-func LoadModel(path string, vocabOnly bool) (*Model, error) {
+// LoadModel is llama_model_load_from_file, with mmap, or from an offset in bytes
+// on llama_model_load_from_file_ptr; -1 is a file of its own. vocabOnly leaves
+// the weights out.
+func LoadModel(path string, offset int64, vocabOnly bool) (*Model, error) {
 	initOnce.Do(func() { C.cl_init() })
 	cpath := C.CString(path)
 	defer C.free(unsafe.Pointer(cpath))
 	m := new(Model)
 	err := withErr(func(buf *C.char, n C.size_t) bool {
-		m.p = C.cl_model_load(cpath, C.bool(vocabOnly), buf, n)
+		m.p = C.cl_model_load(cpath, C.int64_t(offset), C.bool(vocabOnly), buf, n)
 		return m.p != nil
 	})
 	if err != nil {
@@ -146,13 +148,13 @@ func (m *Model) TokenToPiece(tok int32, special bool) []byte {
 // Adapter is a llama_adapter_lora, valid until Free or the end of its model.
 type Adapter struct{ p *C.struct_llama_adapter_lora }
 
-// LoadAdapter is llama_adapter_lora_init.
-func (m *Model) LoadAdapter(path string) (*Adapter, error) {
+// LoadAdapter is llama_adapter_lora_init_from_file_ptr, at an offset in bytes.
+func (m *Model) LoadAdapter(path string, offset int64) (*Adapter, error) {
 	cpath := C.CString(path)
 	defer C.free(unsafe.Pointer(cpath))
 	a := new(Adapter)
 	err := withErr(func(buf *C.char, n C.size_t) bool {
-		a.p = C.cl_adapter_load(m.p, cpath, buf, n)
+		a.p = C.cl_adapter_load(m.p, cpath, C.int64_t(offset), buf, n)
 		return a.p != nil
 	})
 	if err != nil {

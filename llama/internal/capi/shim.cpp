@@ -1,9 +1,13 @@
 #include "shim.h"
 
+#include <cerrno>
 #include <cmath>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <exception>
+#include <memory>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -69,6 +73,20 @@ static llama_token choose(llama_sampler *grammar, llama_sampler *chain, std::vec
     return all.selected < 0 ? -1 : all.data[all.selected].id;
 }
 
+struct close_file {
+    void operator()(FILE *f) const { fclose(f); }
+};
+
+// opened_at opens a file for llama.cpp, which reads the GGUF that begins at the
+// position and maps the whole file. It keeps no FILE beyond its call.
+static std::unique_ptr<FILE, close_file> opened_at(const char *path, int64_t offset) {
+    std::unique_ptr<FILE, close_file> f(fopen(path, "rb"));
+    if (!f || fseeko(f.get(), offset, SEEK_SET) != 0) {
+        throw std::runtime_error(strerror(errno));
+    }
+    return f;
+}
+
 struct cl_templates {
     common_chat_templates_ptr p;
 };
@@ -81,11 +99,14 @@ void cl_init(void) {
     cl_register_cards();
 }
 
-llama_model *cl_model_load(const char *path, bool vocab_only, char *err, size_t err_len) {
+llama_model *cl_model_load(const char *path, int64_t offset, bool vocab_only, char *err, size_t err_len) {
     return guarded<llama_model>(err, err_len, [&] {
         llama_model_params p = llama_model_default_params();
         p.vocab_only = vocab_only;
-        return llama_model_load_from_file(path, p);
+        if (offset < 0) {
+            return llama_model_load_from_file(path, p);
+        }
+        return llama_model_load_from_file_ptr(opened_at(path, offset).get(), p);
     });
 }
 
@@ -108,8 +129,9 @@ llama_context *cl_context_new(llama_model *model, unsigned n_ctx, unsigned n_bat
     });
 }
 
-llama_adapter_lora *cl_adapter_load(llama_model *model, const char *path, char *err, size_t err_len) {
-    return guarded<llama_adapter_lora>(err, err_len, [&] { return llama_adapter_lora_init(model, path); });
+llama_adapter_lora *cl_adapter_load(llama_model *model, const char *path, int64_t offset, char *err, size_t err_len) {
+    return guarded<llama_adapter_lora>(
+        err, err_len, [&] { return llama_adapter_lora_init_from_file_ptr(model, opened_at(path, offset).get()); });
 }
 
 cl_templates *cl_templates_new(const llama_model *model, char *err, size_t err_len) {

@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include "llama.h"
 
 #ifdef __cplusplus
@@ -18,12 +19,15 @@ typedef struct cl_templates cl_templates;
 // loaders below, everything else is dropped.
 void cl_init(void);
 
-struct llama_model *cl_model_load(const char *path, bool vocab_only, char *err, size_t err_len);
+// offset is where the GGUF begins in the file, for one inside a larger file; -1
+// is a file of its own, which may be the first of several parts.
+struct llama_model *cl_model_load(const char *path, int64_t offset, bool vocab_only, char *err, size_t err_len);
 
 struct llama_context *cl_context_new(struct llama_model *model, unsigned n_ctx, unsigned n_batch,
                                      unsigned n_seq, int threads, bool exact, char *err, size_t err_len);
 
-struct llama_adapter_lora *cl_adapter_load(struct llama_model *model, const char *path, char *err, size_t err_len);
+struct llama_adapter_lora *cl_adapter_load(struct llama_model *model, const char *path, int64_t offset,
+                                           char *err, size_t err_len);
 
 // common_chat_templates_init with the template inside the model.
 cl_templates *cl_templates_new(const struct llama_model *model, char *err, size_t err_len);

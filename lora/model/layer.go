@@ -6,16 +6,16 @@ import "cloister/lora/internal/native"
 // from the layer before; the rest is computed again for layers that do not fit.
 // Shapes for t tokens; q and o have heads·headDim columns, k and v kvHeads·headDim.
 type saved struct {
-	x        native.Mat        // [t × width] the input
-	q0, k0   native.Mat        // before the norms of heads; empty when there are none
-	q, k, v  native.Mat        // after RoPE
-	o, lse   native.Mat        // attention's output, and [t × heads]
-	attnOut  native.Mat        // [t × width] linear(o), when a norm follows
-	xmid     native.Mat        // [t × width] after attention
-	gate, up native.Mat        // [t × ffn]; empty when there are experts
-	ffnOut   native.Mat        // [t × width] linear(act), when a norm follows
-	route    route             // which experts, when there are some
-	u        [slots]native.Mat // [t × rank] scale·input·Aᵀ of each adapted matrix
+	x        native.Mat             // [t × width] the input
+	q0, k0   native.Mat             // before the norms of heads; empty when there are none
+	q, k, v  native.Mat             // after RoPE
+	o, lse   native.Mat             // attention's output, and [t × heads]
+	attnOut  native.Mat             // [t × width] linear(o), when a norm follows
+	xmid     native.Mat             // [t × width] after attention
+	gate, up native.Mat             // [t × ffn]; empty when there are experts
+	ffnOut   native.Mat             // [t × width] linear(act), when a norm follows
+	route    route                  // which experts, when there are some
+	u        [groupCount]native.Mat // [t × n·rank] scale·input·Aᵀ of the n adapted matrices of a group
 }
 
 func (p *pass) newSaved() *saved {
@@ -35,9 +35,9 @@ func (p *pass) newSaved() *saved {
 	if sh.postNorms {
 		s.attnOut, s.ffnOut = p.a.Mat(p.t, sh.width), p.a.Mat(p.t, sh.width)
 	}
-	for _, m := range allSlots {
-		if p.m.w.layers[0].linear[m].adapted {
-			s.u[m] = p.a.Mat(p.t, p.m.cfg.Rank)
+	for g, a := range p.m.w.layers[0].a {
+		if a.Rows > 0 {
+			s.u[g] = p.a.Mat(p.t, a.Rows)
 		}
 	}
 	return s
@@ -68,7 +68,7 @@ func (p *pass) forwardLayer(l *layer, s *saved, out native.Mat) {
 	if sh.headNorms {
 		q, k = s.q0, s.k0
 	}
-	p.forward(groupQKV, l, h, &s.u, []native.Mat{q, k, s.v}, false)
+	p.forward(groupQKV, l, h, s.u[groupQKV], []native.Mat{q, k, s.v}, false)
 	p.turn(l, s.q, s.q0, l.qNorm)
 	p.turn(l, s.k, s.k0, l.kNorm)
 	p.finer(func() { p.do("attention forward", p.k.Attention(p.attention(l, s), s.o, s.lse)) })
@@ -79,7 +79,7 @@ func (p *pass) forwardLayer(l *layer, s *saved, out native.Mat) {
 		p.forwardExperts(l, s, h, out)
 		return
 	}
-	p.forward(groupGateUp, l, h, &s.u, []native.Mat{s.gate, s.up}, false)
+	p.forward(groupGateUp, l, h, s.u[groupGateUp], []native.Mat{s.gate, s.up}, false)
 	act := p.a.Mat(p.t, sh.ffn)
 	p.do("activation", p.k.GLU(act, s.gate, s.up, sh.activation))
 	p.join(groupDown, l, s, out, s.xmid, act, s.ffnOut, l.ffnPost)
@@ -117,14 +117,14 @@ func heads(x native.Mat, dim int) native.Mat {
 func (p *pass) join(g int, l *layer, s *saved, dst, residual, x, y, norm native.Mat) {
 	if !p.m.shape.postNorms {
 		if dst.Rows == 0 {
-			p.forward(g, l, x, &s.u, nil, false)
+			p.forward(g, l, x, s.u[g], nil, false)
 			return
 		}
 		p.do("copy", p.k.Copy(dst, residual))
-		p.forward(g, l, x, &s.u, []native.Mat{dst}, true)
+		p.forward(g, l, x, s.u[g], []native.Mat{dst}, true)
 		return
 	}
-	p.forward(g, l, x, &s.u, []native.Mat{y}, false)
+	p.forward(g, l, x, s.u[g], []native.Mat{y}, false)
 	if dst.Rows > 0 {
 		p.do("norm", p.k.RMSNorm(dst, y, norm, p.m.shape.epsilon))
 		p.do("copy", p.k.Add(dst, residual))
@@ -184,7 +184,7 @@ func (p *pass) backwardFFN(i int, l *layer, s *saved, dx native.Mat) bool {
 	if p.below(i, groupDown) {
 		dAct = p.a.Mat(p.t, sh.ffn)
 	}
-	p.backward(groupDown, l, act, &s.u, []native.Mat{p.joinBack(dx, s.ffnOut, l.ffnPost)}, dAct)
+	p.backward(groupDown, l, act, s.u[groupDown], []native.Mat{p.joinBack(dx, s.ffnOut, l.ffnPost)}, dAct)
 	if !p.below(i, groupDown) {
 		return false
 	}
@@ -196,7 +196,7 @@ func (p *pass) backwardFFN(i int, l *layer, s *saved, dx native.Mat) bool {
 	if p.below(i, groupGateUp) {
 		dh = p.a.Mat(p.t, sh.width)
 	}
-	p.backward(groupGateUp, l, h, &s.u, []native.Mat{s.gate, s.up}, dh)
+	p.backward(groupGateUp, l, h, s.u[groupGateUp], []native.Mat{s.gate, s.up}, dh)
 	if !p.below(i, groupGateUp) {
 		return false
 	}
@@ -211,7 +211,7 @@ func (p *pass) backwardAttention(i int, l *layer, s *saved, dx native.Mat) {
 	if p.below(i, groupOutput) {
 		dO = p.a.Mat(p.t, s.o.Cols)
 	}
-	p.backward(groupOutput, l, s.o, &s.u, []native.Mat{p.joinBack(dx, s.attnOut, l.attnPost)}, dO)
+	p.backward(groupOutput, l, s.o, s.u[groupOutput], []native.Mat{p.joinBack(dx, s.attnOut, l.attnPost)}, dO)
 	if !p.below(i, groupOutput) {
 		return
 	}
@@ -225,7 +225,7 @@ func (p *pass) backwardAttention(i int, l *layer, s *saved, dx native.Mat) {
 	if p.below(i, groupQKV) {
 		dh = p.a.Mat(p.t, sh.width)
 	}
-	p.backward(groupQKV, l, h, &s.u, []native.Mat{dq, dk, dv}, dh)
+	p.backward(groupQKV, l, h, s.u[groupQKV], []native.Mat{dq, dk, dv}, dh)
 	if p.below(i, groupQKV) {
 		p.do("norm", p.k.RMSNormBack(dx, dh, s.x, l.attnNorm, sh.epsilon))
 	}

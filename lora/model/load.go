@@ -198,8 +198,9 @@ type linear struct {
 	cuts    []int      // rows between its outputs
 	bias    native.Mat // [1 × out]; no Data when there is none
 	adapted bool
-	a, b    native.Mat // [rank × in], [out × rank]
+	a, b    native.Mat // [rank × in], rows of the layer's a, and [out × rank]
 	da, db  native.Mat // gradients
+	at      int        // where its columns of u begin
 	stream  uint64     // of dropout
 }
 
@@ -209,6 +210,7 @@ type layer struct {
 	attnPost, ffnPost native.Mat // [1 × width]
 	qNorm, kNorm      native.Mat // [1 × headDim]
 	linear            [slots]linear
+	a, da             [groupCount]native.Mat // [n·rank × in] A of the n adapted matrices of a group, and its gradient
 	experts           *experts
 	windowed          bool
 }

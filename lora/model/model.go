@@ -134,26 +134,35 @@ func (m *Model) lay(l *loader, targets []slot) {
 	m.params = nil
 	r := m.cfg.Rank
 	for i := range m.w.layers {
-		for _, s := range targets {
-			lin := &m.w.layers[i].linear[s]
-			name := fmt.Sprintf("blk.%d.%s.weight.lora_", i, s)
-			lin.adapted, lin.stream = true, streamOf(name)
-			lin.a, lin.da = m.param(name+"a", r, lin.w.Cols)
-			lin.b, lin.db = m.param(name+"b", lin.w.Rows, r)
-			if lin.a.Data != nil {
-				fill(lin.a, m.cfg.Seed, name)
+		l := &m.w.layers[i]
+		for g := range m.groups {
+			adapted := slices.DeleteFunc(slices.Clone(m.groups[g].slots), func(s slot) bool { return !slices.Contains(targets, s) })
+			if len(adapted) == 0 {
+				continue
+			}
+			in := l.linear[adapted[0]].w.Cols
+			l.a[g], l.da[g] = m.fixed.Mat(len(adapted)*r, in), m.fixed.Mat(len(adapted)*r, in)
+			for j, s := range adapted {
+				lin := &l.linear[s]
+				name := fmt.Sprintf("blk.%d.%s.weight.lora_", i, s)
+				lin.adapted, lin.stream, lin.at = true, streamOf(name), j*r
+				lin.a, lin.da = l.a[g].Slab(j*r, (j+1)*r), l.da[g].Slab(j*r, (j+1)*r)
+				lin.b, lin.db = m.fixed.Mat(lin.w.Rows, r), m.fixed.Mat(lin.w.Rows, r)
+				m.param(name+"a", lin.a, lin.da)
+				m.param(name+"b", lin.b, lin.db)
+				if lin.a.Data != nil {
+					fill(lin.a, m.cfg.Seed, name)
+				}
 			}
 		}
 	}
 }
 
-// param hands out a matrix and its gradient; fresh memory is zero.
-func (m *Model) param(name string, rows, cols int) (data, grad native.Mat) {
-	data, grad = m.fixed.Mat(rows, cols), m.fixed.Mat(rows, cols)
+// param makes a matrix and its gradient known; fresh memory is zero.
+func (m *Model) param(name string, data, grad native.Mat) {
 	if data.Data != nil {
-		m.params = append(m.params, &Param{Name: name, Rows: rows, Cols: cols, Data: data.Slice(), Grad: grad.Slice()})
+		m.params = append(m.params, &Param{Name: name, Rows: data.Rows, Cols: data.Cols, Data: data.Slice(), Grad: grad.Slice()})
 	}
-	return data, grad
 }
 
 // fill draws A as PEFT does (kaiming_uniform with a = √5: bound 1/sqrt(in)).

@@ -102,34 +102,61 @@ func (p *pass) zero(x native.Mat) {
 //	u_i = scale·drop(x)·A_iᵀ                 [t × rank]  without noise drop(x) is x
 //	y_i = x·W_iᵀ + u_i·B_iᵀ + bias_i         [t × out], or y_i += with add
 //
-// x is [t × in]. Without y only u is computed.
-func (p *pass) forward(g int, l *layer, x native.Mat, u *[slots]native.Mat, y []native.Mat, add bool) {
+// x is [t × in]; u holds all u_i side by side. Without y only u is computed.
+func (p *pass) forward(g int, l *layer, x, u native.Mat, y []native.Mat, add bool) {
 	mark := p.a.Mark()
 	defer p.a.Release(mark)
 	packed := p.m.cpu.Packed(p.a, x.Rows, x.Cols)
 	p.do("pack", p.k.Pack(packed, x))
-	drops := p.noisy && p.m.cfg.Dropout > 0
+	p.project(g, l, x, packed, u)
 	for _, s := range p.m.groups[g].slots {
 		lin := &l.linear[s]
-		if lin.adapted && !p.base {
-			in, inside := packed, p.a.Mark()
-			if drops {
-				in = p.dropped(x, lin)
-			}
-			p.do("adapters forward", p.k.Gemm(u[s], false, native.Term{A: in, B: native.Float(lin.a), Trans: true, Scale: p.m.scale}))
-			p.a.Release(inside)
-		}
 		for c := 0; c+1 < len(lin.cuts) && len(y) > 0; c++ {
 			from, to := lin.cuts[c], lin.cuts[c+1]
 			terms := []native.Term{{A: packed, B: lin.w.Slab(from, to), Trans: true}}
 			if lin.adapted && !p.base {
-				terms = append(terms, native.Term{A: u[s], B: native.Float(lin.b.Slab(from, to)), Trans: true})
+				terms = append(terms, native.Term{A: p.part(u, lin), B: native.Float(lin.b.Slab(from, to)), Trans: true})
 			}
 			p.do(p.m.groups[g].name+" forward", p.k.Gemm(y[0], add, terms...))
 			if lin.bias.Data != nil {
 				p.do("bias", p.k.AddRow(y[0], lin.bias.Columns(from, to)))
 			}
 			y = y[1:]
+		}
+	}
+}
+
+// part is the columns of u, or of du, that belong to a matrix.
+func (p *pass) part(u native.Mat, lin *linear) native.Mat {
+	return u.Columns(lin.at, lin.at+p.m.cfg.Rank)
+}
+
+// project computes u: in one product for all matrices of the group unless each
+// has a dropout of its own.
+func (p *pass) project(g int, l *layer, x, packed, u native.Mat) {
+	const name = "adapters forward"
+	switch {
+	case p.base || u.Rows == 0:
+	case !p.drops():
+		p.do(name, p.k.Gemm(u, false, native.Term{A: packed, B: native.Float(l.a[g]), Trans: true, Scale: p.m.scale}))
+	default:
+		p.eachAdapted(g, l, func(lin *linear) {
+			in := p.dropped(x, lin)
+			p.do(name, p.k.Gemm(p.part(u, lin), false, native.Term{A: in, B: native.Float(lin.a), Trans: true, Scale: p.m.scale}))
+		})
+	}
+}
+
+// drops says whether adapters read their input with dropout.
+func (p *pass) drops() bool { return p.noisy && p.m.cfg.Dropout > 0 }
+
+// eachAdapted calls f for the adapted matrices of a group, and takes back what f was handed out.
+func (p *pass) eachAdapted(g int, l *layer, f func(lin *linear)) {
+	for _, s := range p.m.groups[g].slots {
+		if lin := &l.linear[s]; lin.adapted {
+			mark := p.a.Mark()
+			f(lin)
+			p.a.Release(mark)
 		}
 	}
 }
@@ -141,12 +168,14 @@ func (p *pass) forward(g int, l *layer, x native.Mat, u *[slots]native.Mat, y []
 //	du = scale·Σ dy·B                    [t × rank]
 //	dB += dyᵀ·u,  dA += duᵀ·drop(x)      (u holds the scale, so does du)
 //	dx = Σ dy·W + Σ drop(du·A)           [t × in]
-func (p *pass) backward(g int, l *layer, x native.Mat, u *[slots]native.Mat, dy []native.Mat, dx native.Mat) {
+//
+// The du of all matrices stand side by side, as u, so that dA and what comes
+// through A are one product each, unless each matrix has a dropout of its own.
+func (p *pass) backward(g int, l *layer, x, u native.Mat, dy []native.Mat, dx native.Mat) {
 	mark := p.a.Mark()
 	defer p.a.Release(mark)
 	var terms []native.Term
-	var later []func()
-	drops := p.noisy && p.m.cfg.Dropout > 0
+	du := p.a.Mat(u.Rows, u.Cols)
 	for _, s := range p.m.groups[g].slots {
 		lin := &l.linear[s]
 		var inner []native.Term // of du
@@ -162,32 +191,30 @@ func (p *pass) backward(g int, l *layer, x native.Mat, u *[slots]native.Mat, dy 
 			}
 			if lin.adapted {
 				inner = append(inner, native.Term{A: left, B: native.Float(lin.b.Slab(from, to)), Scale: p.m.scale})
-				p.do("adapters gradient", p.k.GemmTN(lin.db.Slab(from, to), u[s], d, true))
+				p.do("adapters gradient", p.k.GemmTN(lin.db.Slab(from, to), p.part(u, lin), d, true))
 			}
 		}
-		if !lin.adapted {
-			continue
-		}
-		du := p.a.Mat(x.Rows, p.m.cfg.Rank)
-		p.do("adapters backward", p.k.Gemm(du, false, inner...))
-		in, inside := x, p.a.Mark()
-		if drops {
-			in = p.dropped(x, lin)
-		}
-		p.do("adapters gradient", p.k.GemmTN(lin.da, du, in, false))
-		p.a.Release(inside)
-		switch {
-		case dx.Rows > 0 && drops:
-			later = append(later, func() { p.addDropped(dx, du, lin) })
-		case dx.Rows > 0:
-			terms = append(terms, native.Term{A: du, B: native.Float(lin.a)})
+		if lin.adapted {
+			p.do("adapters backward", p.k.Gemm(p.part(du, lin), false, inner...))
 		}
 	}
-	if dx.Rows > 0 {
-		p.do(p.m.groups[g].name+" backward", p.k.Gemm(dx, false, terms...))
+	drops := p.drops() && u.Rows > 0
+	switch {
+	case u.Rows == 0:
+	case drops:
+		p.eachAdapted(g, l, func(lin *linear) {
+			p.do("adapters gradient", p.k.GemmTN(lin.da, p.part(du, lin), p.dropped(x, lin), false))
+		})
+	default:
+		p.do("adapters gradient", p.k.GemmTN(l.da[g], du, x, false))
+		terms = append(terms, native.Term{A: du, B: native.Float(l.a[g])})
 	}
-	for _, add := range later {
-		add()
+	if dx.Rows == 0 {
+		return
+	}
+	p.do(p.m.groups[g].name+" backward", p.k.Gemm(dx, false, terms...))
+	if drops {
+		p.eachAdapted(g, l, func(lin *linear) { p.addDropped(dx, p.part(du, lin), lin) })
 	}
 }
 

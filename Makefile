@@ -5,7 +5,8 @@ SHELL := /bin/bash
 
 GO      ?= go
 TAGS    := netgo,osusergo,urfave_cli_no_docs
-LDFLAGS := -s -w -linkmode external -extldflags "-static -Wl,--gc-sections -Wl,-z,noseparate-code"
+PINS    := $(shell . third_party/pins.sh; echo "-X main.llamaVersion=$$LLAMA_CPP_VERSION -X main.llamaCommit=$$LLAMA_CPP_COMMIT")
+LDFLAGS := -s -w $(PINS) -linkmode external -extldflags "-static -Wl,--gc-sections -Wl,-z,noseparate-code"
 
 # The folder of llama.cpp's headers and archives, in the cache outside the
 # checkout. Its name holds version and flags, so another version is another
@@ -13,6 +14,13 @@ LDFLAGS := -s -w -linkmode external -extldflags "-static -Wl,--gc-sections -Wl,-
 NATIVE = $(eval NATIVE := $$(shell third_party/llama.sh))$(NATIVE)
 MODEL  = $(eval MODEL := $$(shell third_party/model.sh))$(MODEL)
 native_env = CGO_CFLAGS="-O3 -I$(NATIVE)/include" CGO_CXXFLAGS="-O2 -std=c++17 -I$(NATIVE)/include" CGO_LDFLAGS="-L$(NATIVE)/lib"
+
+# The same for the CUDA build: its folder holds llama.cpp's backend, our kernels and the static runtime. The
+# file is dynamic, as the runtime opens the driver with dlopen, but against the C library alone.
+CUDA_NATIVE = $(eval CUDA_NATIVE := $$(shell third_party/cuda-native.sh))$(CUDA_NATIVE)
+CUDA_PINS    := $(shell . third_party/pins.sh; echo "-X main.llamaVersion=$$LLAMA_CPP_VERSION -X main.llamaCommit=$$LLAMA_CPP_COMMIT")
+LDFLAGS := -s -w $(PINS) -linkmode external -extldflags "-static-libstdc++ -static-libgcc -Wl,--gc-sections -Wl,-z,noseparate-code"
+cuda_env = CGO_CFLAGS="-O3 -I$(NATIVE)/include" CGO_CXXFLAGS="-O2 -std=c++17 -I$(NATIVE)/include -I$(CUDA_NATIVE)/include" CGO_LDFLAGS="-L$(NATIVE)/lib -L$(CUDA_NATIVE)/lib"
 
 # Packages without native code: what the race detector watches.
 pure = ./store/... ./llama/gguf/... ./lora/eval/... ./lora/preference/... ./lora/ref/... ./appliance/feedback/... ./appliance/masking/... \
@@ -42,6 +50,12 @@ test: build lint cu ## everything: lint, all tests with the real model, race det
 .PHONY: cu
 cu: doctor-quiet ## compiles our own CUDA files for one card's architecture, or those of CUDA_ARCHS; what did not change costs no time
 	@third_party/cu.sh >/dev/null
+
+.PHONY: cuda
+cuda: doctor-quiet ## builds bin/cloister-cuda, for NVIDIA's cards: CUDA_ARCHS, CUDA_HOME and CUBLAS as third_party/cuda-native.sh says
+	@test -d "$(NATIVE)" && test -d "$(CUDA_NATIVE)" || { echo "the native build failed; see above" >&2; exit 1; }
+	@$(cuda_env) $(GO) build -trimpath -tags $(TAGS),cuda -ldflags '$(CUDA_LDFLAGS)' -o bin/cloister-cuda ./cmd/cloister
+	@third_party/cuda-check.sh bin/cloister-cuda
 
 .PHONY: gemma
 gemma: doctor-quiet ## the trainer on gemma-3-270m, whose terms need accepting: GEMMA_TERMS=accepted make gemma

@@ -32,43 +32,62 @@ func Devices() []Device {
 
 // Card is an NVIDIA card of this machine.
 type Card struct {
-	Name    string `json:"name"`
-	ID      string `json:"id"`             // its place on the PCI bus
-	Compute string `json:"compute"`        // its compute capability, such as "9.0"
-	Usable  bool   `json:"usable"`         // this file has kernels for it
-	Free    int64  `json:"free,omitempty"` // bytes; 0 where it is not usable
-	Total   int64  `json:"total,omitempty"`
+	Name        string
+	ID          string // its place on the PCI bus
+	Compute     string // its compute capability, such as "9.0"
+	Usable      bool   // this file has kernels for it
+	Free, Total int64  // bytes; 0 where it is not usable
 }
 
-// CUDA says whether and how this file was built for NVIDIA's cards, and what it finds.
-type CUDA struct {
-	Built   bool   `json:"built"`
-	Archs   string `json:"archs,omitempty"`   // architectures of the kernels, in CMake's words: "90-real;90-virtual"
-	Toolkit string `json:"toolkit,omitempty"` // version of nvcc
-	CUBLAS  string `json:"cublas,omitempty"`  // whose matrix products are linked: "cloister" or "nvidia"
-	Runtime string `json:"runtime,omitempty"` // version of the CUDA runtime inside
-	Driver  string `json:"driver,omitempty"`  // newest CUDA that the installed driver runs; "" without a driver
-	Reason  string `json:"reason,omitempty"`  // why there is no card, in the runtime's words
-	Cards   []Card `json:"cards,omitempty"`
+// Build is what was linked into this file.
+type Build struct {
+	LlamaCpp string     // llama.cpp's revision, shortened
+	CUDA     *CUDABuild // nil without NVIDIA's cards
 }
 
-// CUDAInfo asks the CUDA runtime, which starts the driver if there is one.
-func CUDAInfo() CUDA {
-	c := capi.CUDAInfo()
-	out := CUDA{Built: c.Built, Archs: c.Archs, Toolkit: c.Toolkit, CUBLAS: c.CUBLAS, Reason: c.Reason}
-	if c.Built {
-		out.Runtime = cudaVersion(c.Runtime)
+// CUDABuild is what a file that runs on NVIDIA's cards was made of.
+type CUDABuild struct {
+	Archs   []string // what its kernels were compiled for, in CMake's words: "90-real", "90-virtual" (PTX)
+	Toolkit string   // version of nvcc
+	CUBLAS  string   // whose matrix products are linked
+}
+
+// BuildInfo asks no driver.
+func BuildInfo() Build {
+	b := Build{LlamaCpp: capi.Commit()}
+	if c, ok := capi.CUDAFacts(); ok {
+		b.CUDA = &CUDABuild{Archs: strings.Split(c.Archs, ";"), Toolkit: c.Toolkit, CUBLAS: c.CUBLAS}
 	}
+	return b
+}
+
+// CUDA is what the CUDA runtime finds on this machine.
+type CUDA struct {
+	Runtime string // the version of CUDA that is linked
+	Driver  string // the newest CUDA that the installed driver runs; "" without a driver
+	Code    int    // why there is no card: cudaError_t, 0 where there is one
+	Reason  string // its words
+	Cards   []Card
+}
+
+// CUDAInfo asks the CUDA runtime, which starts the driver if there is one. ok is
+// false in a file that was built without it.
+func CUDAInfo() (info CUDA, ok bool) {
+	c, ok := capi.CUDAState()
+	if !ok {
+		return CUDA{}, false
+	}
+	info = CUDA{Runtime: cudaVersion(c.Runtime), Code: c.Code, Reason: c.Reason}
 	if c.Driver > 0 {
-		out.Driver = cudaVersion(c.Driver)
+		info.Driver = cudaVersion(c.Driver)
 	}
 	for _, card := range c.Cards {
-		out.Cards = append(out.Cards, Card{Name: card.Name, ID: card.ID, Compute: fmt.Sprintf("%d.%d", card.Major, card.Minor), Usable: card.Usable})
+		info.Cards = append(info.Cards, Card{Name: card.Name, ID: card.ID, Compute: fmt.Sprintf("%d.%d", card.Major, card.Minor), Usable: card.Usable})
 	}
-	if len(out.Cards) > 0 {
-		fillMemory(out.Cards, Devices())
+	if len(info.Cards) > 0 {
+		fillMemory(info.Cards, Devices())
 	}
-	return out
+	return info, true
 }
 
 // fillMemory takes the cards' memory from ggml's devices, which are found by their place on the bus.
@@ -84,6 +103,3 @@ func fillMemory(cards []Card, devices []Device) {
 
 // cudaVersion writes 13000 as "13.0".
 func cudaVersion(v int) string { return fmt.Sprintf("%d.%d", v/1000, v%1000/10) }
-
-// Commit is the revision of llama.cpp that is linked, shortened.
-func Commit() string { return capi.Commit() }

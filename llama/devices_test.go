@@ -24,7 +24,7 @@ func TestDevices(t *testing.T) {
 	if cpus != 1 {
 		t.Errorf("%d CPUs among %+v", cpus, devices)
 	}
-	cuda := llama.CUDAInfo()
+	cuda, ok := llama.CUDAInfo()
 	usable := 0
 	for _, c := range cuda.Cards {
 		if c.Usable {
@@ -34,16 +34,17 @@ func TestDevices(t *testing.T) {
 	if gpus := len(devices) - cpus; gpus != usable {
 		t.Errorf("%d devices are cards, %d of %+v are usable", gpus, usable, cuda)
 	}
-	if cuda.Built != (cuda.Archs != "" && cuda.Toolkit != "" && cuda.CUBLAS != "" && cuda.Runtime != "") {
-		t.Errorf("built %v, but: %+v", cuda.Built, cuda)
-	}
-	if cuda.Built && len(cuda.Cards) == 0 && cuda.Reason == "" {
+	if ok && len(cuda.Cards) == 0 && (cuda.Code == 0 || cuda.Reason == "") {
 		t.Errorf("no card and no reason: %+v", cuda)
 	}
-}
-
-func TestCommit(t *testing.T) {
-	if c := llama.Commit(); len(c) < 7 || c == "unknown" {
-		t.Errorf("llama.cpp's revision is %q", c)
+	b := llama.BuildInfo()
+	if ok != (b.CUDA != nil) {
+		t.Errorf("CUDA is linked: %v, and %+v", ok, b)
+	}
+	if len(b.LlamaCpp) < 7 || b.LlamaCpp == "unknown" {
+		t.Errorf("llama.cpp's revision is %q", b.LlamaCpp)
+	}
+	if b.CUDA != nil && (len(b.CUDA.Archs) == 0 || b.CUDA.Toolkit == "" || b.CUDA.CUBLAS == "" || cuda.Runtime == "") {
+		t.Errorf("a fact is missing: %+v, %+v", b.CUDA, cuda)
 	}
 }

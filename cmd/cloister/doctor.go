@@ -22,8 +22,9 @@ func doctorCommand() *cli.Command {
 		Usage:     "check this machine and the data directory",
 		UsageText: "cloister doctor",
 		Description: `Looks at what Cloister needs to run: the processor's instructions, memory, disk
-space, and who may read the data directory. A line that says "fail" must be put
-right first, and says how; the exit status is then 1.
+space, and who may read the data directory; and at NVIDIA's cards, for a file that
+was built for them. A line that says "fail" must be put right first, and says how;
+the exit status is then 1.
 
 Examples:
   cloister doctor
@@ -55,7 +56,8 @@ func doctor(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	found := []finding{processor(), memory(), permissions(home), disk(home), running(c.Context, home)}
+	found := append([]finding{processor(), memory()}, cuda()...)
+	found = append(found, permissions(home), disk(home), running(c.Context, home))
 	failed := false
 	for _, f := range found {
 		failed = failed || f.Status == "fail"

@@ -4,8 +4,11 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"strings"
 
 	"github.com/urfave/cli/v2"
+
+	"cloister/llama"
 )
 
 func versionCommand() *cli.Command {
@@ -18,12 +21,44 @@ func versionCommand() *cli.Command {
 				return err
 			}
 			if c.Bool("json") {
-				return printJSON(c, map[string]string{"version": version(), "go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH})
+				return printJSON(c, about())
 			}
 			_, err := fmt.Fprintf(c.App.Writer, "cloister %s (%s, %s/%s)\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 			return err
 		},
 	}
+}
+
+// llamaVersion and llamaCommit are set by the Makefile to those of third_party/pins.sh.
+var llamaVersion, llamaCommit string
+
+// built is what version --json prints.
+type built struct {
+	Version       string            `json:"version"`
+	Go            string            `json:"go"`
+	Platform      string            `json:"platform"`
+	Backends      []string          `json:"backends"`                // what it can compute on: "CPU", "CUDA"
+	Architectures []string          `json:"architectures,omitempty"` // of the CUDA kernels: "90-real" is code, "90-virtual" PTX
+	Sources       map[string]string `json:"sources"`                 // what is linked, and of which version
+}
+
+func about() built {
+	b := llama.BuildInfo()
+	out := built{
+		Version: version(), Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH,
+		Backends: []string{"CPU"}, Sources: map[string]string{"llama.cpp": b.LlamaCpp},
+	}
+	// The linked archive knows its revision; the rest is said only where it agrees.
+	if b.LlamaCpp != "" && strings.HasPrefix(llamaCommit, b.LlamaCpp) {
+		out.Sources["llama.cpp"] = llamaVersion + " " + llamaCommit
+	}
+	if b.CUDA != nil {
+		out.Backends = append(out.Backends, "CUDA")
+		out.Architectures = b.CUDA.Archs
+		out.Sources["cuda"] = b.CUDA.Toolkit
+		out.Sources["cublas"] = b.CUDA.CUBLAS
+	}
+	return out
 }
 
 // version is the module's version, or else the revision that it was built from.

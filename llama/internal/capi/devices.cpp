@@ -49,8 +49,13 @@ const char *cl_commit(void) { return llama_commit(); }
 
 #ifdef CL_CUDA
 
+bool cl_cuda_facts(struct cl_facts *out) {
+    *out = {cloister_cuda_archs, cloister_cuda_toolkit, cloister_cuda_cublas};
+    return true;
+}
+
 bool cl_cuda_get(struct cl_cuda *out) {
-    *out = {cloister_cuda_archs, cloister_cuda_toolkit, cloister_cuda_cublas, 0, 0, 0, 0, ""};
+    *out = {0, 0, 0, 0, ""};
     cudaDriverGetVersion(&out->driver);
     cudaRuntimeGetVersion(&out->runtime);
     const cudaError_t err = cudaGetDeviceCount(&out->cards);
@@ -94,6 +99,7 @@ void cl_register_cards(void) {
 
 #else
 
+bool cl_cuda_facts(struct cl_facts *) { return false; }
 bool cl_cuda_get(struct cl_cuda *) { return false; }
 bool cl_cuda_card(int, struct cl_card *) { return false; }
 void cl_register_cards(void) {}

@@ -44,35 +44,44 @@ type Card struct {
 	Usable       bool   // the file has code for it, so it is registered
 }
 
-// CUDA is what the CUDA build and its runtime say.
+// Facts is what third_party/cuda-native.sh wrote into the archive of the kernels.
+type Facts struct {
+	Archs   string // what the kernels were compiled for, in CMake's words, such as "90-real;90-virtual"
+	Toolkit string // of nvcc, such as "13.0.88"
+	CUBLAS  string // whose cuBLAS is linked
+}
+
+// CUDAFacts asks no driver; ok is false without the tag cuda.
+func CUDAFacts() (f Facts, ok bool) {
+	var c C.struct_cl_facts
+	if !C.cl_cuda_facts(&c) {
+		return Facts{}, false
+	}
+	return Facts{Archs: C.GoString(c.archs), Toolkit: C.GoString(c.toolkit), CUBLAS: C.GoString(c.cublas)}, true
+}
+
+// CUDA is what the CUDA runtime says of this machine.
 type CUDA struct {
-	Built           bool
-	Archs           string // what the kernels were compiled for, in CMake's words, such as "90-real;90-virtual"
-	Toolkit         string // of nvcc, such as "13.0.88"
-	CUBLAS          string // whose cuBLAS is linked
 	Driver, Runtime int    // cudaDriverGetVersion (0: no driver), cudaRuntimeGetVersion: 1000·major + 10·minor
 	Code            int    // cudaGetDeviceCount's error, 0: none
 	Reason          string // cudaGetErrorString of it
 	Cards           []Card
 }
 
-// CUDAInfo asks the CUDA runtime. It starts the driver, if there is one.
-func CUDAInfo() CUDA {
+// CUDAState asks the runtime, which starts the driver, if there is one; ok is false without the tag cuda.
+func CUDAState() (out CUDA, ok bool) {
 	var c C.struct_cl_cuda
 	if !C.cl_cuda_get(&c) {
-		return CUDA{}
+		return CUDA{}, false
 	}
-	out := CUDA{
-		Built: true, Archs: C.GoString(c.archs), Toolkit: C.GoString(c.toolkit), CUBLAS: C.GoString(c.cublas),
-		Driver: int(c.driver), Runtime: int(c.runtime), Code: int(c.code), Reason: C.GoString(c.reason),
-	}
+	out = CUDA{Driver: int(c.driver), Runtime: int(c.runtime), Code: int(c.code), Reason: C.GoString(c.reason)}
 	for i := C.int(0); i < c.cards; i++ {
 		var d C.struct_cl_card
 		if C.cl_cuda_card(i, &d) {
 			out.Cards = append(out.Cards, Card{Name: C.GoString(&d.name[0]), ID: C.GoString(&d.id[0]), Major: int(d.major), Minor: int(d.minor), Usable: bool(d.usable)})
 		}
 	}
-	return out
+	return out, true
 }
 
 // ArchsRun says whether code for these architectures, in CMake's words, runs on a card of this compute capability.

@@ -21,8 +21,12 @@ struct cl_device {
 // The i-th entry of ggml's registry; false after the last.
 bool cl_device_get(size_t i, struct cl_device *out);
 
+// Of the build; valid for ever.
+struct cl_facts {
+    const char *archs, *toolkit, *cublas;
+};
+
 struct cl_cuda {
-    const char *archs, *toolkit, *cublas; // of the build; valid for ever
     int driver, runtime, code, cards;
     const char *reason; // valid for ever
 };
@@ -33,7 +37,8 @@ struct cl_card {
     bool usable;
 };
 
-// false when the file was built without CUDA.
+// These are false when the file was built without CUDA. Only the second asks the driver.
+bool cl_cuda_facts(struct cl_facts *out);
 bool cl_cuda_get(struct cl_cuda *out);
 // The i-th card of the runtime; false when it cannot be asked.
 bool cl_cuda_card(int i, struct cl_card *out);

@@ -28,11 +28,16 @@ func (a AdamW) Update(p, g, m, v []float32) error {
 	if err := need(len(g) == len(p) && len(m) == len(p) && len(v) == len(p), "adamw"); err != nil || len(p) == 0 {
 		return err
 	}
-	c1, c2 := 1-math.Pow(a.Beta1, float64(a.Step)), 1-math.Pow(a.Beta2, float64(a.Step))
-	s := C.ck_adamw_step{rate: C.float(a.Rate / c1), factor: C.float(a.Factor), root: C.float(1 / math.Sqrt(c2)), keep: C.float(1 - a.Rate*a.Decay),
-		beta1: C.float(a.Beta1), beta2: C.float(a.Beta2), epsilon: C.float(a.Epsilon)}
+	s := a.step()
 	C.ck_adamw(floats(p), floats(g), floats(m), floats(v), C.int64_t(len(p)), &s)
 	return nil
+}
+
+// step is what of the constants the kernels read.
+func (a AdamW) step() C.ck_adamw_step {
+	c1, c2 := 1-math.Pow(a.Beta1, float64(a.Step)), 1-math.Pow(a.Beta2, float64(a.Step))
+	return C.ck_adamw_step{rate: C.float(a.Rate / c1), factor: C.float(a.Factor), root: C.float(1 / math.Sqrt(c2)), keep: C.float(1 - a.Rate*a.Decay),
+		beta1: C.float(a.Beta1), beta2: C.float(a.Beta2), epsilon: C.float(a.Epsilon)}
 }
 
 // SumSquares is ck_sum_squares: Σ x², in an order that depends on the length alone.

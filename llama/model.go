@@ -13,9 +13,13 @@ type Model struct {
 	*Vocab
 }
 
-// Open maps a GGUF model, named as for gguf.Open. Pages are read as they are used.
-func Open(path string) (*Model, error) {
-	m, err := loadModel(path, false)
+// Open maps a GGUF model, named as for gguf.Open. Pages are read as they are
+// used. No device is used.
+func Open(path string) (*Model, error) { return OpenOn(path, Placement{}) }
+
+// OpenOn is Open with layers on devices, to which their weights are copied.
+func OpenOn(path string, p Placement) (*Model, error) {
+	m, err := loadModel(path, false, capi.Offload(p))
 	if err != nil {
 		return nil, err
 	}
@@ -95,6 +99,19 @@ type ContextOptions struct {
 	Exact bool
 }
 
+// size fills in the defaults; Tokens is set.
+func (o ContextOptions) size() capi.Size {
+	s := capi.Size{Sequences: max(o.Sequences, 1), Batch: o.Batch, Threads: o.Threads, Exact: o.Exact}
+	if s.Batch == 0 {
+		s.Batch = 512
+	}
+	if s.Threads == 0 {
+		s.Threads = runtime.NumCPU()
+	}
+	s.Tokens = o.Tokens * s.Sequences
+	return s
+}
+
 // Context holds the key-value cache of some sequences and one batch of tokens.
 // One goroutine at a time may use it.
 type Context struct {
@@ -108,18 +125,10 @@ func (m *Model) NewContext(o ContextOptions) (*Context, error) {
 	if o.Tokens == 0 {
 		o.Tokens = m.TrainContext()
 	}
-	if o.Sequences == 0 {
-		o.Sequences = 1
-	}
-	if o.Batch == 0 {
-		o.Batch = 512
-	}
-	if o.Threads == 0 {
-		o.Threads = runtime.NumCPU()
-	}
-	c, err := m.m.NewContext(o.Tokens*o.Sequences, o.Batch, o.Sequences, o.Threads, o.Exact)
+	size := o.size()
+	c, err := m.m.NewContext(size)
 	if err != nil {
-		return nil, fmt.Errorf("cannot make a context of %d × %d tokens: %w", o.Sequences, o.Tokens, err)
+		return nil, fmt.Errorf("cannot make a context of %d × %d tokens: %w", size.Sequences, o.Tokens, err)
 	}
 	return &Context{c: c, m: m}, nil
 }

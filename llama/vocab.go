@@ -26,7 +26,7 @@ type Vocab struct {
 // OpenVocab reads the tokenizer and the template of a GGUF file, named as for
 // gguf.Open, and no weights.
 func OpenVocab(path string) (*Vocab, error) {
-	m, err := loadModel(path, true)
+	m, err := loadModel(path, true, capi.Offload{})
 	if err != nil {
 		return nil, err
 	}
@@ -40,7 +40,7 @@ func OpenVocab(path string) (*Vocab, error) {
 
 // loadModel is capi.LoadModel with an error that names the file. llama.cpp
 // aborts on some paths that are no files at all, so those are caught before.
-func loadModel(path string, vocabOnly bool) (*capi.Model, error) {
+func loadModel(path string, vocabOnly bool, where capi.Offload) (*capi.Model, error) {
 	s, err := gguf.OpenSection(path)
 	if err != nil {
 		return nil, err
@@ -50,7 +50,7 @@ func loadModel(path string, vocabOnly bool) (*capi.Model, error) {
 	if gguf.ParseRegion(path).Whole() {
 		offset = -1
 	}
-	m, err := capi.LoadModel(s.Region.Path, offset, vocabOnly)
+	m, err := capi.LoadModel(s.Region.Path, offset, vocabOnly, where)
 	if err != nil {
 		return nil, fmt.Errorf("cannot load the model %s: %w", path, err)
 	}

@@ -45,13 +45,15 @@ type Model struct {
 // LoadModel is llama_model_load_from_file, with mmap, or from an offset in bytes
 // on llama_model_load_from_file_ptr; -1 is a file of its own. vocabOnly leaves
 // the weights out.
-func LoadModel(path string, offset int64, vocabOnly bool) (*Model, error) {
+func LoadModel(path string, offset int64, vocabOnly bool, where Offload) (*Model, error) {
 	initOnce.Do(func() { C.cl_init() })
 	cpath := C.CString(path)
 	defer C.free(unsafe.Pointer(cpath))
+	place, free := where.c()
+	defer free()
 	m := new(Model)
 	err := withErr(func(buf *C.char, n C.size_t) bool {
-		m.p = C.cl_model_load(cpath, C.int64_t(offset), C.bool(vocabOnly), buf, n)
+		m.p = C.cl_model_load(cpath, C.int64_t(offset), C.bool(vocabOnly), place, buf, n)
 		return m.p != nil
 	})
 	if err != nil {

@@ -17,19 +17,29 @@ type Context struct {
 	nBatch int
 }
 
-// NewContext is llama_init_from_model: nCtx tokens in all, shared out to nSeq
-// sequences; at most nBatch tokens in one Decode. exact keeps keys and values in
-// float32, without flash attention.
-func (m *Model) NewContext(nCtx, nBatch, nSeq, threads int, exact bool) (*Context, error) {
-	c := &Context{model: m, nBatch: nBatch}
+// Size of a Context: Tokens in all, shared out to Sequences; at most Batch
+// tokens in one Decode. Exact keeps keys and values in float32, without flash
+// attention, which is used otherwise where the devices have it.
+type Size struct {
+	Tokens, Batch, Sequences, Threads int
+	Exact                             bool
+}
+
+func (s Size) c() C.cl_context_size {
+	return C.cl_context_size{n_ctx: C.uint(s.Tokens), n_batch: C.uint(s.Batch), n_seq: C.uint(s.Sequences), threads: C.int(s.Threads), exact: C.bool(s.Exact)}
+}
+
+// NewContext is llama_init_from_model.
+func (m *Model) NewContext(s Size) (*Context, error) {
+	c := &Context{model: m, nBatch: s.Batch}
 	err := withErr(func(buf *C.char, n C.size_t) bool {
-		c.p = C.cl_context_new(m.p, C.uint(nCtx), C.uint(nBatch), C.uint(nSeq), C.int(threads), C.bool(exact), buf, n)
+		c.p = C.cl_context_new(m.p, s.c(), buf, n)
 		return c.p != nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	c.batch = C.llama_batch_init(C.int32_t(nBatch), 0, 1)
+	c.batch = C.llama_batch_init(C.int32_t(s.Batch), 0, 1)
 	return c, nil
 }
 

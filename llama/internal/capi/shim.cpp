@@ -1,5 +1,7 @@
 #include "shim.h"
 
+#include <unistd.h>
+
 #include <cerrno>
 #include <cmath>
 #include <cstdio>
@@ -13,14 +15,39 @@
 
 #include "chat.h"
 #include "devices.h"
+#include "fit.h"
 #include "json-schema-to-grammar.h"
 
 // The loaders run in the thread that asked, so its errors are its own.
 static thread_local std::string last_error;
 
 static void keep_errors(enum ggml_log_level level, const char *text, void *) {
-    if (level == GGML_LOG_LEVEL_ERROR && last_error.size() < 1000) {
+    if (level == GGML_LOG_LEVEL_ERROR) {
+        if (last_error.size() > 1000) { // of calls that nobody asked about
+            last_error.clear();
+        }
         last_error += text;
+    }
+}
+
+// aborting writes why ggml ends the process, with the errors that led to it,
+// such as CUDA's, in one line, and without folders of the machine that built it.
+static void aborting(const char *message) {
+    const char *colon = strchr(message, ':');
+    for (const char *p = message; colon != nullptr && p < colon; p++) {
+        if (*p == '/') {
+            message = p + 1;
+        }
+    }
+    std::string line = "abort: " + last_error + " " + message;
+    for (char &c : line) {
+        if (c == '\n' || c == '\r') {
+            c = ' ';
+        }
+    }
+    line = line.substr(0, 600) + "\n";
+    if (write(STDERR_FILENO, line.data(), line.size()) < 0) {
+        return; // nobody reads it
     }
 }
 
@@ -87,6 +114,57 @@ static std::unique_ptr<FILE, close_file> opened_at(const char *path, int64_t off
     return f;
 }
 
+// placement has what llama_model_params points to; params is valid as long as it is.
+struct placement {
+    std::vector<ggml_backend_dev_t> devices;
+    std::vector<float> split;
+    int layers;
+
+    explicit placement(const cl_offload &where) : layers(where.layers) {
+        const std::string names = where.devices;
+        for (size_t at = 0; at < names.size();) {
+            size_t end = names.find(',', at);
+            end = end == std::string::npos ? names.size() : end;
+            const std::string name = names.substr(at, end - at);
+            ggml_backend_dev_t dev = ggml_backend_dev_by_name(name.c_str());
+            if (dev == nullptr) {
+                throw std::runtime_error("there is no device " + name);
+            }
+            devices.push_back(dev);
+            at = end + 1;
+        }
+        split.assign(llama_max_devices(), 0);
+        for (size_t i = 0; i < devices.size() && i < split.size(); i++) {
+            split[i] = where.split == nullptr ? 0 : where.split[i];
+        }
+        devices.push_back(nullptr); // the end of the list; alone: no device, where a null list means all
+    }
+
+    llama_model_params params() {
+        llama_model_params p = llama_model_default_params();
+        p.devices = devices.data();
+        p.n_gpu_layers = devices.size() > 1 ? layers : 0;
+        p.tensor_split = split.data(); // all zero: by free memory
+        return p;
+    }
+};
+
+static llama_context_params context_params(const cl_context_size &size) {
+    llama_context_params p = llama_context_default_params();
+    p.n_ctx = size.n_ctx;
+    p.n_batch = size.n_batch;
+    p.n_ubatch = size.n_batch;
+    p.n_seq_max = size.n_seq;
+    p.n_threads = size.threads;
+    p.n_threads_batch = size.threads;
+    p.no_perf = true;
+    if (size.exact) {
+        p.type_k = p.type_v = GGML_TYPE_F32;
+        p.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_DISABLED;
+    }
+    return p;
+}
+
 struct cl_templates {
     common_chat_templates_ptr p;
 };
@@ -95,13 +173,16 @@ extern "C" {
 
 void cl_init(void) {
     llama_log_set(keep_errors, nullptr);
+    ggml_set_abort_callback(aborting);
     llama_backend_init();
     cl_register_cards();
 }
 
-llama_model *cl_model_load(const char *path, int64_t offset, bool vocab_only, char *err, size_t err_len) {
+llama_model *cl_model_load(const char *path, int64_t offset, bool vocab_only, cl_offload where, char *err,
+                           size_t err_len) {
     return guarded<llama_model>(err, err_len, [&] {
-        llama_model_params p = llama_model_default_params();
+        placement place(where);
+        llama_model_params p = place.params();
         p.vocab_only = vocab_only;
         if (offset < 0) {
             return llama_model_load_from_file(path, p);
@@ -110,23 +191,31 @@ llama_model *cl_model_load(const char *path, int64_t offset, bool vocab_only, ch
     });
 }
 
-llama_context *cl_context_new(llama_model *model, unsigned n_ctx, unsigned n_batch, unsigned n_seq, int threads,
-                              bool exact, char *err, size_t err_len) {
-    return guarded<llama_context>(err, err_len, [&] {
-        llama_context_params p = llama_context_default_params();
-        p.n_ctx = n_ctx;
-        p.n_batch = n_batch;
-        p.n_ubatch = n_batch;
-        p.n_seq_max = n_seq;
-        p.n_threads = threads;
-        p.n_threads_batch = threads;
-        p.no_perf = true;
-        if (exact) {
-            p.type_k = p.type_v = GGML_TYPE_F32;
-            p.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_DISABLED;
+llama_context *cl_context_new(llama_model *model, cl_context_size size, char *err, size_t err_len) {
+    return guarded<llama_context>(err, err_len, [&] { return llama_init_from_model(model, context_params(size)); });
+}
+
+int cl_measure(const char *path, cl_offload where, cl_context_size size, cl_memory *out, int max, char *err,
+               size_t err_len) {
+    int rows = -1;
+    guarded<int>(err, err_len, [&] {
+        placement place(where);
+        const llama_model_params m = place.params();
+        const llama_context_params c = context_params(size);
+        std::vector<ggml_backend_dev_t> devices;
+        uint32_t layers, trained, experts;
+        const auto all = common_get_device_memory_data(path, &m, &c, devices, layers, trained, experts,
+                                                       GGML_LOG_LEVEL_ERROR);
+        rows = 0;
+        for (const auto &d : all) {
+            if (rows < max) {
+                out[rows++] = {static_cast<long long>(d.model), static_cast<long long>(d.context),
+                               static_cast<long long>(d.compute)};
+            }
         }
-        return llama_init_from_model(model, p);
+        return &rows;
     });
+    return rows;
 }
 
 llama_adapter_lora *cl_adapter_load(llama_model *model, const char *path, int64_t offset, char *err, size_t err_len) {

@@ -16,15 +16,41 @@ extern "C" {
 typedef struct cl_templates cl_templates;
 
 // Registers the CPU and the cards, and takes over logging: errors are kept for the
-// loaders below, everything else is dropped.
+// loaders below, everything else is dropped. Where ggml ends the process, the
+// reason goes to standard error, in one line that begins with "abort: ".
 void cl_init(void);
+
+// Where a model lies. Without devices it lies in the host's memory.
+typedef struct cl_offload {
+    int layers;          // the last ones, the output matrix being one; the rest lies in the host's memory
+    const char *devices; // names of ggml devices, separated by commas; "" for none
+    const float *split;  // for each device, its share of the layers, in any unit
+} cl_offload;
 
 // offset is where the GGUF begins in the file, for one inside a larger file; -1
 // is a file of its own, which may be the first of several parts.
-struct llama_model *cl_model_load(const char *path, int64_t offset, bool vocab_only, char *err, size_t err_len);
+struct llama_model *cl_model_load(const char *path, int64_t offset, bool vocab_only, cl_offload where, char *err,
+                                  size_t err_len);
 
-struct llama_context *cl_context_new(struct llama_model *model, unsigned n_ctx, unsigned n_batch,
-                                     unsigned n_seq, int threads, bool exact, char *err, size_t err_len);
+// How large a context is.
+typedef struct cl_context_size {
+    unsigned n_ctx, n_batch, n_seq;
+    int threads;
+    bool exact; // keys and values in float32, without flash attention; else flash attention where the devices have it
+} cl_context_size;
+
+struct llama_context *cl_context_new(struct llama_model *model, cl_context_size size, char *err, size_t err_len);
+
+// cl_memory is what a model and a context take on one device, in bytes.
+typedef struct cl_memory {
+    long long weights, cache, compute;
+} cl_memory;
+
+// Asks llama.cpp what a model and a context would take, without taking it: out
+// gets a row for each device of where and one for the host. Returns the number
+// of rows, or -1. Nothing else may load a model at the same time.
+int cl_measure(const char *path, cl_offload where, cl_context_size size, cl_memory *out, int max, char *err,
+               size_t err_len);
 
 struct llama_adapter_lora *cl_adapter_load(struct llama_model *model, const char *path, int64_t offset,
                                            char *err, size_t err_len);

@@ -101,5 +101,5 @@ own=("$here/cublas")
 archive libcublas-cloister.a "$here/cublas" -I"$here/cublas/include" -I"$here/cublas" -isystem "$cutlass"
 own=("$here/cublas/include" "$root/lora/internal/native")
 archive libcloister-kernels.a "$root/lora/internal/native/cuda" -I"$root/lora/internal/native" -I"$here/cublas/include" \
-    -I"$src/ggml/include" -I"$src/ggml/src" -I"$src/ggml/src/ggml-cuda"
+    -DGGML_CUDA_NO_VMM -I"$src/ggml/include" -I"$src/ggml/src" -I"$src/ggml/src/ggml-cuda"
 echo "$lib"

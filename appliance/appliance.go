@@ -20,6 +20,7 @@ import (
 
 	"cloister/appliance/answer"
 	"cloister/appliance/api"
+	"cloister/appliance/bundle"
 	"cloister/appliance/datasets"
 	"cloister/appliance/engine"
 	"cloister/appliance/estimate"
@@ -98,11 +99,16 @@ func (a *Appliance) start() error {
 	if err := a.listen(); err != nil {
 		return err
 	}
+	who := site.New(a.st)
+	bundles, err := bundle.New(a.st, a.models, who, c.Home, c.Version)
+	if err != nil {
+		return err
+	}
 	server := api.New(api.Config{Version: c.Version, Home: c.Home, Listen: a.Addr(), Origins: c.Origins, MaskAnswers: c.MaskAnswers, Shutdown: a.Shutdown}, api.Services{
 		Recorder: ratings, Models: a.models, Datasets: data, Masking: mask, Jobs: a.jobs,
 		Estimator: estimate.New(a.jobs, trainer.Estimate, c.Home),
 		Answerer:  answer.New(a.models, data),
-		Evaluator: evaluate.New(a.st, a.models, mask, c.Home), Releases: release.New(a.st, a.models), Feedback: ratings, Site: site.New(a.st), Store: a.st,
+		Evaluator: evaluate.New(a.st, a.models, mask, c.Home), Releases: release.New(a.st, a.models), Feedback: ratings, Bundles: bundles, Site: who, Store: a.st,
 	}, c.Log)
 	a.serve(a.control, server.ControlHandler())
 	if a.public != nil {

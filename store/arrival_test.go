@@ -39,7 +39,7 @@ func TestArrival(t *testing.T) {
 	arrival := store.Arrival{
 		Adapters:    []store.Adapter{{Name: "ft:a", Base: "m", Path: "adapters/a"}, {Name: "ft:b", Base: "m", Path: "adapters/b"}},
 		Evaluations: []store.Evaluation{{ID: "eval-1", Model: "ft:a", Baseline: "m", Split: store.Test, Report: []byte("{}")}},
-		Origins:     []store.Origin{{Adapter: "ft:a", Site: "north", System: "Be kind."}},
+		Origins:     []store.Origin{{Adapter: "ft:a", Site: "north", System: "Be kind.", Evaluations: map[string]string{"eval-1": "north"}}},
 	}
 	for what, spoil := range map[string]func(*store.Arrival){
 		"a base that is not here":      func(a *store.Arrival) { a.Adapters[1].Base = "nobody" },

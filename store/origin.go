@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Origin says where an adapter comes from that another site made. It holds no
-// texts of examples.
+// Origin says where an adapter comes from that another site made, or evaluated.
+// It holds no texts of examples.
 type Origin struct {
 	Adapter string `json:"adapter"` // its name here
 	// Site and Key are the name and the public key of the site that signed the
@@ -17,10 +17,11 @@ type Origin struct {
 	Bundle  string `json:"bundle"` // SHA-256 of the bundle's manifest
 	// System is the system prompt that the model was tuned with.
 	System string `json:"system,omitempty"`
-	// Evaluations are ids of evaluations that came along.
-	Evaluations []string `json:"evaluations,omitempty"`
+	// Evaluations names the site that made it for each evaluation that came along,
+	// by its id here.
+	Evaluations map[string]string `json:"evaluations,omitempty"`
 	// Lineage and Releases are appliance/bundle.Lineage and a list of its Release,
-	// in JSON.
+	// in JSON; empty for an adapter that was made here.
 	Lineage    json.RawMessage `json:"lineage,omitempty"`
 	Releases   json.RawMessage `json:"releases,omitempty"`
 	ExportedAt time.Time       `json:"exported_at"`

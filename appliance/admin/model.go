@@ -22,4 +22,6 @@ type Model struct {
 	// System is the system prompt that the model was tuned with. It answers
 	// best when it gets the same one again.
 	System string `json:"system,omitempty"`
+	// Origin says where an adapter came from that another site made; nil: here.
+	Origin *store.Origin `json:"origin,omitempty"`
 }

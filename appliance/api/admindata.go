@@ -238,7 +238,12 @@ type formFile struct {
 // readForm reads a form of the part "options", JSON, and then, perhaps, the
 // part "file", which is returned to be read on; nil when there is none.
 func (s *Server) readForm(w http.ResponseWriter, r *http.Request, options any) (*formFile, error) {
-	r.Body = http.MaxBytesReader(w, r.Body, s.config.MaxFile+maxJSON)
+	return readFormUpTo(w, r, options, s.config.MaxFile)
+}
+
+// readFormUpTo is readForm for files of at most so many bytes.
+func readFormUpTo(w http.ResponseWriter, r *http.Request, options any, most int64) (*formFile, error) {
+	r.Body = http.MaxBytesReader(w, r.Body, most+maxJSON)
 	form, err := r.MultipartReader()
 	if err != nil {
 		return nil, invalid("file", "Send multipart/form-data with the parts 'options' and then 'file'.")
@@ -259,7 +264,7 @@ func (s *Server) readForm(w http.ResponseWriter, r *http.Request, options any) (
 		return nil, invalid("file", "Unexpected part: send 'options' and then 'file'.")
 	}
 	// More than the store takes at a time: its error names the file and what to do.
-	return &formFile{Reader: newLimitReader(partReader{part}, s.config.MaxFile+1<<20), name: part.FileName()}, nil
+	return &formFile{Reader: newLimitReader(partReader{part}, most+1<<20), name: part.FileName()}, nil
 }
 
 func decodeOptions(part *multipart.Part, into any) error {

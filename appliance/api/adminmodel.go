@@ -1,10 +1,12 @@
 package api
 
 import (
+	"errors"
 	"net/http"
 
 	"cloister/appliance/admin"
 	"cloister/appliance/models"
+	"cloister/store"
 )
 
 // adminImportAdapter serves POST /admin/adapters.
@@ -51,6 +53,15 @@ func (s *Server) adminModel(w http.ResponseWriter, r *http.Request) error {
 	}
 	if out.System, err = s.tunedWith(m); err != nil {
 		return err
+	}
+	if m.Adapter != nil {
+		origin, err := s.Store.Origin(m.Adapter.Name)
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
+		if len(origin.Lineage) > 0 {
+			out.Origin = &origin
+		}
 	}
 	return respond(w, http.StatusOK, out)
 }

@@ -17,6 +17,7 @@ import (
 	answering "cloister/appliance/answer"
 	"cloister/appliance/api"
 	"cloister/appliance/appliancetest"
+	"cloister/appliance/bundle"
 	"cloister/appliance/client"
 	"cloister/appliance/datasets"
 	"cloister/appliance/engine"
@@ -151,11 +152,16 @@ func (f *fixture) services() api.Services {
 		}
 	})
 	answers := feedback.New(f.store, mask)
+	who := site.New(f.store)
+	bundles, err := bundle.New(f.store, registry, who, f.home, "test")
+	if err != nil {
+		f.t.Fatal(err)
+	}
 	return api.Services{
 		Recorder: answers, Models: registry, Datasets: data, Masking: mask, Jobs: manager, Estimator: estimate.New(manager, calibrate, f.home),
 		Answerer:  answering.New(registry, data),
 		Evaluator: evaluate.New(f.store, registry, mask, f.home), Releases: release.New(f.store, registry),
-		Feedback: answers, Site: site.New(f.store), Store: f.store,
+		Feedback: answers, Bundles: bundles, Site: who, Store: f.store,
 	}
 }
 

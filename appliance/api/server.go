@@ -36,6 +36,7 @@ type Services struct {
 	Answerer  Answerer
 	Releases  Releases
 	Feedback  Feedback
+	Bundles   Bundles
 	Site      Site
 	Store     Store
 }
@@ -165,6 +166,9 @@ func (s *Server) ownRoutes() []route {
 		{"POST /admin/feedback/import", roleAdmin, s.adminImportFeedback},
 		{"POST /admin/feedback/apply", roleAdmin, s.adminApplyFeedback},
 
+		{"POST /admin/bundles/export", roleAdmin, s.adminExportBundle},
+		{"POST /admin/bundles/import", roleAdmin, s.adminImportBundle},
+		{"POST /admin/bundles/verify", roleAdmin, s.adminVerifyBundle},
 		{"GET /admin/site/key", roleAdmin, s.adminSite},
 		{"POST /admin/site/key", roleAdmin, s.adminMakeKey},
 		{"POST /admin/site/sign", roleAdmin, s.adminSign},

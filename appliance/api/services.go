@@ -6,6 +6,7 @@ import (
 	"iter"
 	"time"
 
+	"cloister/appliance/bundle"
 	"cloister/appliance/datasets"
 	"cloister/appliance/engine"
 	"cloister/appliance/estimate"
@@ -106,6 +107,13 @@ type Feedback interface {
 	Import(ctx context.Context, fileName string, r io.Reader, by string) (feedback.ImportResult, error)
 }
 
+// Bundles carries tuned models between sites: *bundle.Service.
+type Bundles interface {
+	Export(ctx context.Context, req bundle.ExportRequest) (*bundle.Export, error)
+	Import(ctx context.Context, r io.Reader, req bundle.ImportRequest) (bundle.Imported, error)
+	Verify(ctx context.Context, r io.Reader) (bundle.Contents, error)
+}
+
 // Site is who this site is to others, and whom it believes: *site.Service.
 type Site interface {
 	Identity() (site.Identity, error)
@@ -137,6 +145,7 @@ type Store interface {
 
 	BaseModels() ([]store.BaseModel, error)
 	Evaluations(model string) ([]store.Evaluation, error)
+	Origin(adapter string) (store.Origin, error)
 
 	Keys() ([]store.Key, error)
 	PutKey(k store.Key) (store.Key, error)
@@ -157,6 +166,7 @@ var (
 	_ Releases  = (*release.Service)(nil)
 	_ Recorder  = (*feedback.Service)(nil)
 	_ Feedback  = (*feedback.Service)(nil)
+	_ Bundles   = (*bundle.Service)(nil)
 	_ Site      = (*site.Service)(nil)
 	_ Store     = (*store.Store)(nil)
 )

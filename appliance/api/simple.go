@@ -66,11 +66,18 @@ func (s *Server) simpleChat(w http.ResponseWriter, r *http.Request) error {
 	})
 }
 
-// tunedWith is the system prompt of the dataset that a model was tuned on: a
-// tuned model expects it. It is empty for others.
+// tunedWith is the system prompt of the dataset that a model was tuned on, here
+// or at another site: a tuned model expects it. It is empty for others.
 func (s *Server) tunedWith(m models.Resolved) (string, error) {
-	if m.Adapter == nil || m.Adapter.JobID == "" {
+	if m.Adapter == nil {
 		return "", nil
+	}
+	if m.Adapter.JobID == "" {
+		origin, err := s.Store.Origin(m.Adapter.Name)
+		if errors.Is(err, store.ErrNotFound) {
+			return "", nil
+		}
+		return origin.System, err
 	}
 	job, err := s.Store.Job(m.Adapter.JobID)
 	if err != nil {

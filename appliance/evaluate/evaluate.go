@@ -166,8 +166,16 @@ func (r *run) resolve() error {
 // training reads the job that made the model, if it was tuned here: its
 // verdict, its system prompt and a sample of its training examples.
 func (r *run) training() error {
-	if r.model.Adapter == nil || r.model.Adapter.JobID == "" {
+	if r.model.Adapter == nil {
 		return nil
+	}
+	if r.model.Adapter.JobID == "" {
+		origin, err := r.st.Origin(r.model.Adapter.Name)
+		if errors.Is(err, store.ErrNotFound) {
+			return nil
+		}
+		r.system = origin.System
+		return err
 	}
 	job, err := r.st.Job(r.model.Adapter.JobID)
 	if errors.Is(err, store.ErrNotFound) {

@@ -80,9 +80,8 @@ func (r *Registry) ImportAdapter(ctx context.Context, path, base, suffix string)
 	if err != nil {
 		return store.Adapter{}, err
 	}
-	id := contentID(m.Base.Name, suffix, checksum)
-	rel := filepath.Join("adapters", "import-"+id+".gguf")
-	out := store.Adapter{Name: AdapterName(m.Base.Name, r.Org(), suffix, id), Base: m.Base.Name, Path: rel, SHA256: checksum, CreatedAt: time.Now().UTC()}
+	rel := filepath.Join("adapters", "import-"+contentID(m.Base.Name, suffix, checksum)+".gguf")
+	out := store.Adapter{Name: r.ContentName(m.Base.Name, suffix, checksum), Base: m.Base.Name, Path: rel, SHA256: checksum, CreatedAt: time.Now().UTC()}
 	if old, err := r.st.Adapter(out.Name); err == nil {
 		out.CreatedAt = old.CreatedAt
 	} else if !errors.Is(err, store.ErrNotFound) {
@@ -92,6 +91,12 @@ func (r *Registry) ImportAdapter(ctx context.Context, path, base, suffix string)
 		return store.Adapter{}, err
 	}
 	return out, r.st.PutAdapter(out)
+}
+
+// ContentName is the name of an adapter that was trained elsewhere: the same for
+// the same file on the same base under the same suffix.
+func (r *Registry) ContentName(base, suffix, checksum string) string {
+	return AdapterName(base, r.Org(), suffix, contentID(base, suffix, checksum))
 }
 
 // contentID is 8 letters and digits that stand for what is imported.

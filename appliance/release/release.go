@@ -122,7 +122,15 @@ func (s *Service) decide(model string) (eval.Decision, string, error) {
 	if err != nil {
 		return eval.Decision{}, "", err
 	}
-	return eval.Gate(rep, gate), newest.ID, nil
+	decision := eval.Gate(rep, gate)
+	origin, err := s.st.Origin(model)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return eval.Decision{}, "", err
+	}
+	if by := origin.Evaluations[newest.ID]; by != "" {
+		decision.Warnings = append(decision.Warnings, fmt.Sprintf("The evaluation was made at the site %q, not here.", by))
+	}
+	return decision, newest.ID, nil
 }
 
 // thorough puts the answers of the newest thorough leak test into a report that

@@ -57,11 +57,17 @@ type Service struct {
 // New returns a Service.
 func New(st *store.Store) *Service { return &Service{st: st} }
 
-// goodName has letters of any script, so that a site may have its own name.
+// goodName has letters of any script: a site may be named as its people do.
 var goodName = regexp.MustCompile(`^[\pL\pN][\pL\pM\pN ._-]{0,62}$`)
 
+// GoodName reports whether a text can be the name of a site. It is safe within
+// the quotes of a shell then.
+func GoodName(name string) bool {
+	return goodName.MatchString(name) && !strings.HasSuffix(name, " ")
+}
+
 func checkName(param, name string) error {
-	if !goodName.MatchString(name) || strings.HasSuffix(name, " ") {
+	if !GoodName(name) {
 		return fault.New(fault.Invalid, "", param, "%q is not a good name for a site: use 1 to 63 letters, digits, blanks, points, dashes and underscores, a letter or digit first.", name)
 	}
 	return nil
@@ -205,5 +211,8 @@ func (s *Service) Signer(key signing.PublicKey) (name string, ok bool, err error
 	case err != nil:
 		return "", false, err
 	}
-	return id.Name, id.Key == key, nil
+	if id.Key != key {
+		return "", false, nil
+	}
+	return id.Name, true, nil
 }

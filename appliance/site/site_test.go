@@ -44,7 +44,7 @@ func TestKey(t *testing.T) {
 	if err != nil || renewed.Key == id.Key {
 		t.Errorf("the key was not renewed: %v", err)
 	}
-	if name, ok, err := s.Signer(id.Key); ok || err != nil {
+	if name, ok, err := s.Signer(id.Key); ok || name != "" || err != nil {
 		t.Errorf("the old key is believed as %q: %v", name, err)
 	}
 	if name, ok, err := s.Signer(renewed.Key); !ok || name != "north" || err != nil {

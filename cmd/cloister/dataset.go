@@ -13,6 +13,7 @@ import (
 
 	"cloister/appliance/admin"
 	"cloister/store"
+	"cloister/store/vault"
 )
 
 func datasetCommand() *cli.Command {
@@ -326,17 +327,24 @@ func datasetExport(c *cli.Context) error {
 	})
 }
 
-// writeFile makes a file whole or not at all. What is there already is replaced.
+// writeFile makes a file whole or not at all, durably. What is there already is replaced.
 func writeFile(path string, write func(io.Writer) error) error {
 	f, err := os.CreateTemp(filepath.Dir(path), ".cloister-*") // 0600
 	if err != nil {
 		return err
 	}
 	defer os.Remove(f.Name()) // after the rename there is nothing to remove
-	if err := errors.Join(write(f), f.Close()); err != nil {
+	err = write(f)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err := errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	return os.Rename(f.Name(), path)
+	if err := os.Rename(f.Name(), path); err != nil {
+		return err
+	}
+	return vault.SyncDir(filepath.Dir(path))
 }
 
 func datasetRemove(c *cli.Context) error {

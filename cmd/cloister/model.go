@@ -209,6 +209,13 @@ func showTuned(c *cli.Context, s *session, m admin.Model) error {
 	if m.System != "" {
 		pairs = append(pairs, "system prompt", oneLine(m.System))
 	}
+	if o := m.Origin; o != nil {
+		from, err := provenance(o)
+		if err != nil {
+			return err
+		}
+		pairs = append(pairs, from...)
+	}
 	if err := facts(c.App.Writer, pairs...); err != nil {
 		return err
 	}

@@ -454,11 +454,11 @@ func TestCUDAAttention(t *testing.T) {
 // attend compares attention on the card with the naive one, within what attentionTolerance says of such operands.
 func (c *card) attend(a native.Attention) {
 	f, t, naive := c.f, c.t, c.f.cpu(2, native.Naive)
-	level := native.AVX512BF16
+	tolO, tolLSE, _ := attentionTolerance(native.AMXBF16x3) // operands in two parts
+	_, _, tolGrad := attentionTolerance(native.AVX512BF16)
 	if c.float {
-		level = native.Naive
+		tolO, tolLSE, tolGrad = attentionTolerance(native.Naive)
 	}
-	tolO, tolLSE, tolGrad := attentionTolerance(level)
 	rows, w, kvw := a.Q.Rows, a.Q.Cols, a.K.Cols
 	o, lse, dO := f.gapped(rows, w, 0), f.gapped(rows, a.Heads, 0), f.mat(rows, w, 5, 1)
 	check(t, naive.Attention(a, o, lse))
@@ -473,6 +473,9 @@ func (c *card) attend(a native.Attention) {
 	check(t, naive.AttentionBack(a, o, lse, dO, want[0], want[1], want[2]))
 	got := []native.Mat{c.up(f.gapped(rows, w, a.Q.Stride-w)), c.up(f.gapped(rows, kvw, a.K.Stride-kvw)), c.up(f.gapped(rows, kvw, a.V.Stride-kvw))}
 	check(t, c.AttentionBack(on, do, dl, c.up(dO), got[0], got[1], got[2]))
+	if rows == 1 && !c.float { // o has two parts and dp one, so what should be 0 is the rounding of v, as near reads it for values of 0.1
+		tolGrad *= 10
+	}
 	for i, name := range []string{"dq", "dk", "dv"} {
 		near(t, name, c.down(got[i]), want[i], tolGrad)
 	}

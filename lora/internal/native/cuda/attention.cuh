@@ -53,6 +53,26 @@ __device__ static inline int last_query(const attn_args & a, int j0, int j1) {
     return low;
 }
 
+// delta_rows is delta = d_o·o for each query of each head, with d_o as the products read it: then dp - delta cancels where a query
+// sees one key.
+template <bool ROUND> __global__ void __launch_bounds__(256) delta_rows(attn_args a) {
+    int64_t row = (int64_t) blockIdx.x * 8 + threadIdx.x / 32;
+    if (row >= a.t) {
+        return;
+    }
+    int           head = blockIdx.y, lane = threadIdx.x % 32;
+    const float * o = a.o + row * a.ldo + (a.head0 + head) * a.dim;
+    const float * g = a.d_o + row * a.lddo + (a.head0 + head) * a.dim;
+    float         s = 0;
+    for (int d = lane; d < a.dim; d += 32) {
+        s += o[d] * (ROUND ? __bfloat162float(__float2bfloat16(g[d])) : g[d]);
+    }
+    s = warp_sum(s);
+    if (lane == 0) {
+        a.delta[(int64_t) head * a.t + row] = s;
+    }
+}
+
 // Both launch their kernels for the heads that a says, forward and backward.
 int attention_float(cd_card * c, const attn_args & a, int kv_heads, int padded, bool back);
 int attention_tensor(cd_card * c, const attn_args & a, int kv_heads, int padded, bool back, char * scratch);

@@ -111,25 +111,6 @@ template <int D, class S> __global__ void __launch_bounds__(FLOAT_THREADS) float
     write_rows<S>(a.o + head * a.dim, a.ldo, sum, first, a.t, a.dim, warp, lane);
 }
 
-// delta = d_o·o for each query of each head.
-__global__ void __launch_bounds__(256) float_delta(attn_args a) {
-    int64_t row = (int64_t) blockIdx.x * 8 + threadIdx.x / 32;
-    if (row >= a.t) {
-        return;
-    }
-    int           head = blockIdx.y, lane = threadIdx.x % 32;
-    const float * o = a.o + row * a.ldo + (a.head0 + head) * a.dim;
-    const float * g = a.d_o + row * a.lddo + (a.head0 + head) * a.dim;
-    float         s = 0;
-    for (int d = lane; d < a.dim; d += 32) {
-        s += o[d] * g[d];
-    }
-    s = warp_sum(s);
-    if (lane == 0) {
-        a.delta[(int64_t) head * a.t + row] = s;
-    }
-}
-
 // A block for dq of a tile of queries of one head.
 template <int D, class S> __global__ void __launch_bounds__(FLOAT_THREADS) float_back_q(attn_args a) {
     SHARED(float, q);
@@ -229,7 +210,7 @@ template <int D> static int attention_float_of(cd_card * c, const attn_args & a,
     if (!back) {
         return launch_float(c, "attention", float_forward<D, forward>, forward::ROWS, heads, forward::SHARED_FORWARD, a);
     }
-    LAUNCH(c, "attention_back", float_delta, dim3(blocks_for(a.t, 8), (unsigned) heads), 256, 0, a);
+    LAUNCH(c, "attention_back", delta_rows<false>, dim3(blocks_for(a.t, 8), (unsigned) heads), 256, 0, a);
     launch_float(c, "attention_back", float_back_q<D, backward>, backward::ROWS, heads, backward::SHARED_BACKWARD, a);
     return launch_float(c, "attention_back", float_back_kv<D, backward>, backward::ROWS, kv_heads, backward::SHARED_BACKWARD, a);
 }

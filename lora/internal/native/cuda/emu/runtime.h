@@ -106,7 +106,14 @@ template <class T> T device_pointer(T p) {
     return (T) (S().memory + ((char *) p - S().names));
 }
 struct visitor {
-    template <class... T> void all(T &... p) const { ((p = device_pointer(p)), ...); }
+    template <class T> void one(T & p) const {
+        if constexpr (std::is_pointer_v<T>) {
+            p = device_pointer(p);
+        } else {
+            p.pointers(*this);
+        }
+    }
+    template <class... T> void all(T &... p) const { (one(p), ...); }
 };
 template <class T, class = void> struct has_pointers : std::false_type {};
 template <class T> struct has_pointers<T, std::void_t<decltype(std::declval<T &>().pointers(visitor{}))>> : std::true_type {};

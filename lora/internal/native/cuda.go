@@ -51,7 +51,7 @@ func CUDADevices() ([]CUDADevice, error) {
 // those of another round their operands to BF16 and add in float32.
 func OpenCUDA(index int, precise bool) (*CUDA, error) {
 	var reason [256]C.char
-	c := &CUDA{layout: cudaLayout{precise}}
+	c := &CUDA{layout: newCUDALayout(precise)}
 	if code := C.cd_open(C.int(index), C.bool(precise), cudaStaging, cudaWorkspace, &c.p, &reason[0], C.size_t(len(reason))); code != C.CK_OK {
 		err := ErrDevice
 		if code == C.CK_NOMEM {

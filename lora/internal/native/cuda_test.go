@@ -396,6 +396,49 @@ func TestCUDAGemmShapes(t *testing.T) {
 	})
 }
 
+// Operands that are copied and dequantised piece by piece, and heads that are done in turn.
+func TestCUDAPieces(t *testing.T) {
+	cards(t, func(t *testing.T, c *card) {
+		f := c.f
+		c.Limit(3000)
+		w, values := f.weight(12, 21, 256)
+		x, dy := f.mat(13, 256, 3, 1), f.mat(13, 21, 0, 1)
+		up, dx := c.upWeight(w), c.up(x)
+		for _, add := range []bool{false, true} {
+			y, back := f.mat(13, 21, 1, 1), f.mat(13, 256, 0, 1)
+			terms := []native.Term{{Trans: true}}
+			want := reference(f, c.level, y, add, terms, []native.Mat{x}, []native.Mat{values})
+			dev := c.up(y)
+			check(t, c.Gemm(dev, add, native.Term{A: dx, B: up, Trans: true}))
+			near(t, "x·wᵀ", c.down(dev), want, 3e-6)
+			want = reference(f, c.level, back, add, []native.Term{{}}, []native.Mat{dy}, []native.Mat{values})
+			dev = c.up(back)
+			check(t, c.Gemm(dev, add, native.Term{A: c.up(dy), B: up}))
+			near(t, "dy·w", c.down(dev), want, 3e-6)
+		}
+		g := f.mat(21, 256, 0, 1)
+		want := f.clone(g)
+		for i := range 21 {
+			for j := range 256 {
+				sum := float64(at(g, i, j))
+				for l := range 13 {
+					sum += product(c.level, float64(at(dy, l, i)), float64(at(x, l, j)))
+				}
+				set(want, i, j, float32(sum))
+			}
+		}
+		dg := c.up(g)
+		check(t, c.GemmTN(dg, c.up(dy), dx, false))
+		near(t, "uᵀx", c.down(dg), want, 3e-6)
+		ids := []int32{20, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 20, 3}
+		rows, got := f.mat(13, 256, 1, 1), c.up(f.gapped(13, 256, 1))
+		check(t, f.cpu(1, native.Naive).Embed(rows, w, ids))
+		check(t, c.Embed(got, up, ids))
+		near(t, "embed", c.down(got), rows, 1e-6)
+		c.attend(f.attention(40, 6, 3, 32, []int{20}))
+	})
+}
+
 func TestCUDAGemmTN(t *testing.T) {
 	cards(t, func(t *testing.T, c *card) {
 		for _, s := range []struct{ t, r, n int }{{1, 1, 1}, {5, 3, 17}, {300, 16, 130}, {257, 7, 64}} {

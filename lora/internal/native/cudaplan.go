@@ -49,8 +49,15 @@ func CUDATypeOK(ggmlType uint32, cols int) bool {
 
 func roundUp(n, to int64) int64 { return (n + to - 1) / to * to }
 
-// cudaLayout says how a CUDA keeps values: in products BF16, or float32 if it is precise.
-type cudaLayout struct{ precise bool }
+// cudaLayout says how a CUDA keeps values, in products BF16, or float32 if it is precise, and how much of them at a time.
+type cudaLayout struct {
+	precise                       bool
+	leftMost, slabMost, headsMost int64 // bytes, as the constants say
+}
+
+func newCUDALayout(precise bool) cudaLayout {
+	return cudaLayout{precise, cudaLeft, cudaSlab, cudaHeads}
+}
 
 func (l cudaLayout) bytes() int64 {
 	if l.precise {
@@ -80,7 +87,7 @@ func (l cudaLayout) left(a Mat) (rows int, bytes int64) {
 	if a.Stride == 0 || l.precise {
 		return a.Rows, 0
 	}
-	rows = l.rowsIn(a.Rows, a.Cols, cudaLeft)
+	rows = l.rowsIn(a.Rows, a.Cols, l.leftMost)
 	return rows, l.packed(rows, a.Cols)
 }
 
@@ -89,7 +96,7 @@ func (l cudaLayout) right(w Weight) (rows int, bytes int64) {
 	if l.precise && w.Type == 0 {
 		return w.Rows, 0
 	}
-	rows = l.rowsIn(w.Rows, w.Cols, cudaSlab)
+	rows = l.rowsIn(w.Rows, w.Cols, l.slabMost)
 	return rows, l.packed(rows, w.Cols)
 }
 
@@ -108,17 +115,17 @@ func (l cudaLayout) gemmTN(u, x Mat) (rows int, bytes int64) {
 	if l.precise {
 		return u.Rows, 0
 	}
-	rows = min(l.rowsIn(u.Rows, u.Cols, cudaLeft), l.rowsIn(x.Rows, x.Cols, cudaSlab))
+	rows = min(l.rowsIn(u.Rows, u.Cols, l.leftMost), l.rowsIn(x.Rows, x.Cols, l.slabMost))
 	return rows, l.packed(rows, u.Cols) + l.packed(rows, x.Cols)
 }
 
 // embed gathers quantised rows and turns them into float, some at a time.
-func (cudaLayout) embed(table Weight, rows int) (at int, bytes int64) {
+func (l cudaLayout) embed(table Weight, rows int) (at int, bytes int64) {
 	if table.Type == 0 {
 		return rows, 0
 	}
 	row := int64(table.RowBytes) + 4*int64(table.Cols)
-	at = min(rows, max(8, int(cudaSlab/row/8*8)))
+	at = min(rows, max(8, int(l.slabMost/row/8*8)))
 	return at, roundUp(int64(at)*int64(table.RowBytes), cudaAlign) + roundUp(4*int64(at)*int64(table.Cols), cudaAlign) + cudaTail
 }
 
@@ -152,7 +159,7 @@ func (l cudaLayout) attention(a *Attention, back bool) (kv int, bytes int64) {
 	}
 	kv = a.KV
 	if head > 0 {
-		kv = min(kv, max(1, int(cudaHeads/head)))
+		kv = min(kv, max(1, int(l.headsMost/head)))
 	}
 	return kv, int64(kv) * head
 }
@@ -165,7 +172,7 @@ type CUDAPlan struct {
 }
 
 // PlanCUDA is a plan for a CUDA of this precision; see OpenCUDA.
-func PlanCUDA(precise bool) *CUDAPlan { return &CUDAPlan{layout: cudaLayout{precise}} }
+func PlanCUDA(precise bool) *CUDAPlan { return &CUDAPlan{layout: newCUDALayout(precise)} }
 
 // Scratch is CUDA.Scratch after the same calls.
 func (c *CUDAPlan) Scratch() int64 { return cudaStaging + cudaWorkspace + c.need }

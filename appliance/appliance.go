@@ -18,6 +18,7 @@ import (
 	"sync"
 	"time"
 
+	"cloister/appliance/airgap"
 	"cloister/appliance/answer"
 	"cloister/appliance/api"
 	"cloister/appliance/bundle"
@@ -50,6 +51,8 @@ type Appliance struct {
 	jobs   *jobs.Manager
 
 	control, public net.Listener // public is nil without Config.Listen
+	inside          *airgap.Inside
+	sealed          bool
 	servers         []*http.Server
 
 	stop     chan struct{} // closed by the first Shutdown
@@ -74,7 +77,7 @@ func New(c Config) (*Appliance, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &Appliance{config: c, st: st, stop: make(chan struct{})}
+	a := &Appliance{config: c, st: st, inside: airgap.NewInside(), stop: make(chan struct{})}
 	if err := a.start(); err != nil {
 		return nil, errors.Join(err, a.Close())
 	}
@@ -99,18 +102,22 @@ func (a *Appliance) start() error {
 	if err := a.listen(); err != nil {
 		return err
 	}
+	if err := a.seal(); err != nil {
+		return err
+	}
 	who := site.New(a.st)
 	bundles, err := bundle.New(a.st, a.models, who, c.Home, c.Version)
 	if err != nil {
 		return err
 	}
-	server := api.New(api.Config{Version: c.Version, Home: c.Home, Listen: a.Addr(), Origins: c.Origins, MaskAnswers: c.MaskAnswers, Shutdown: a.Shutdown}, api.Services{
+	server := api.New(api.Config{Version: c.Version, Home: c.Home, Listen: a.Addr(), Sealed: a.sealed, Origins: c.Origins, MaskAnswers: c.MaskAnswers, Shutdown: a.Shutdown}, api.Services{
 		Recorder: ratings, Models: a.models, Datasets: data, Masking: mask, Jobs: a.jobs,
 		Estimator: estimate.New(a.jobs, trainer.Estimate, c.Home),
 		Answerer:  answer.New(a.models, data),
 		Evaluator: evaluate.New(a.st, a.models, mask, c.Home), Releases: release.New(a.st, a.models), Feedback: ratings, Bundles: bundles, Site: who, Store: a.st,
 	}, c.Log)
 	a.serve(a.control, server.ControlHandler())
+	a.serve(a.inside, server.ControlHandler())
 	if a.public != nil {
 		a.serve(a.public, server.Handler())
 	}
@@ -135,7 +142,7 @@ func (a *Appliance) listen() (err error) {
 	if a.config.Listen == "" {
 		return nil
 	}
-	if a.public, err = net.Listen("tcp", a.config.Listen); err != nil {
+	if a.public, err = listenPublic(a.config.Listen); err != nil {
 		return fmt.Errorf("cannot listen on %s: %w", a.config.Listen, err)
 	}
 	keys, err := a.st.Keys()
@@ -147,6 +154,26 @@ func (a *Appliance) listen() (err error) {
 	}
 	return nil
 }
+
+// seal gives up the network, when everything listens and nothing is served yet.
+func (a *Appliance) seal() error {
+	if !a.config.Seal {
+		return nil
+	}
+	err := airgap.Seal()
+	a.sealed = err == nil
+	if err != nil && a.config.RequireAirgap {
+		return fmt.Errorf("--require-airgap: %w", err)
+	}
+	if err != nil {
+		a.config.Log.Warn("this process and its workers can still make connections; nothing in them does", "error", err)
+	}
+	return nil
+}
+
+// Dial connects to the control API from inside this process, which has no other
+// way to it once it is sealed.
+func (a *Appliance) Dial(ctx context.Context) (net.Conn, error) { return a.inside.Dial(ctx) }
 
 // serve starts an HTTP server. Answers may take as long as they want; headers may not.
 func (a *Appliance) serve(l net.Listener, h http.Handler) {
@@ -196,7 +223,7 @@ func (a *Appliance) Close() error {
 			_ = srv.Close()
 		}
 	}
-	for _, l := range []net.Listener{a.control, a.public} {
+	for _, l := range []net.Listener{a.control, a.public, a.inside} {
 		if l != nil {
 			_ = l.Close() // the servers have closed theirs
 		}

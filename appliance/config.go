@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"os"
 	"path/filepath"
 	"slices"
 
@@ -37,8 +36,16 @@ type Config struct {
 	// otherwise it is taken for a learning rate, and replaced with a warning.
 	LiteralMultiplier bool
 
+	// Seal gives up every new connection of this process, and so of the workers,
+	// as soon as it listens (package airgap). It is for processes that are the
+	// appliance and nothing else: there is no way back. A kernel that cannot is
+	// warned of in the log.
+	Seal bool
+	// RequireAirgap refuses to start where Seal is not possible.
+	RequireAirgap bool
+
 	// Command is the command line of this program, to which "worker infer" and
-	// "worker train" are added; empty: the running executable.
+	// "worker train" are added; empty: the file that this process runs.
 	Command []string
 	// Log gets what is worth knowing, never texts; nil: nothing is logged.
 	Log *slog.Logger
@@ -66,11 +73,7 @@ func (c *Config) validate() error {
 		c.Org = "cloister"
 	}
 	if len(c.Command) == 0 {
-		exe, err := os.Executable()
-		if err != nil {
-			return err
-		}
-		c.Command = []string{exe}
+		c.Command = []string{engine.Self}
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)

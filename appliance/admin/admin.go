@@ -57,10 +57,12 @@ type (
 
 // Status describes the running appliance: GET /admin/status.
 type Status struct {
-	Version   string    `json:"version"`
-	PID       int       `json:"pid"`
-	Home      string    `json:"home"`
-	Listen    string    `json:"listen,omitempty"` // HOST:PORT, empty when only the control socket is served
+	Version string `json:"version"`
+	PID     int    `json:"pid"`
+	Home    string `json:"home"`
+	Listen  string `json:"listen,omitempty"` // HOST:PORT, empty when only the control socket is served
+	// Sealed: the process and its workers have given up new connections (package airgap).
+	Sealed    bool      `json:"sealed"`
 	StartedAt time.Time `json:"started_at"`
 	// Loaded names the base models whose engines run now.
 	Loaded   []string  `json:"loaded"`

@@ -12,6 +12,7 @@ type Config struct {
 	Version string // of the program
 	Home    string // data directory
 	Listen  string // HOST:PORT, or empty
+	Sealed  bool   // the process has given up new connections
 	// Origins are web origins, such as "https://chat.example.org", whose pages
 	// may use the API beside those of this machine; "*" means all.
 	Origins []string

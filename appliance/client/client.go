@@ -64,12 +64,16 @@ type Client struct {
 
 // Unix returns a client of the appliance whose control socket is at path.
 func Unix(path string) *Client {
-	transport := &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			var d net.Dialer
-			return d.DialContext(ctx, "unix", path)
-		},
-	}
+	return Over(func(ctx context.Context) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "unix", path)
+	})
+}
+
+// Over returns a client whose connections come from dial, such as
+// Appliance.Dial.
+func Over(dial func(context.Context) (net.Conn, error)) *Client {
+	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) }}
 	return &Client{base: "http://cloister", http: &http.Client{Transport: transport}}
 }
 

@@ -13,12 +13,12 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"sync"
 	"syscall"
 	"time"
 
+	"cloister/appliance/airgap"
 	"cloister/llama/chat"
 )
 
@@ -43,7 +43,6 @@ type worker struct {
 	cmd    *exec.Cmd
 	stdin  io.Closer // closing it ends the worker
 	client *http.Client
-	dir    string        // holds the socket
 	dead   chan struct{} // closed when the process has ended
 	stderr *tail
 }
@@ -93,39 +92,37 @@ func (c *Child) revive(w *worker) {
 }
 
 func startWorker(ctx context.Context, exe []string, model string, o Options) (*worker, error) {
-	dir, err := os.MkdirTemp("", "cloister-") // 0700; short, as socket paths must be
+	line, theirs, err := airgap.NewLine()
 	if err != nil {
 		return nil, err
 	}
-	socket := filepath.Join(dir, "s")
-	w := &worker{dir: dir, dead: make(chan struct{}), stderr: new(tail)}
+	defer theirs.Close()
+	w := &worker{dead: make(chan struct{}), stderr: new(tail)}
 	w.cmd = command(exe)
 	w.cmd.Stderr = w.stderr
+	w.cmd.ExtraFiles = []*os.File{theirs} // descriptor lineFD
 	stdin, err := w.cmd.StdinPipe()
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, line.Close())
 	}
 	w.stdin = stdin
 	stdout, err := w.cmd.StdoutPipe()
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, line.Close())
 	}
 	if err := w.cmd.Start(); err != nil {
-		_ = os.RemoveAll(dir)
-		return nil, fmt.Errorf("cannot start a model worker: %w", err)
+		return nil, errors.Join(fmt.Errorf("cannot start a model worker: %w", err), line.Close())
 	}
 	w.client = &http.Client{Transport: &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", socket)
-		},
+		DialContext:         func(ctx context.Context, _, _ string) (net.Conn, error) { return line.Dial(ctx) },
 		MaxIdleConnsPerHost: 64,
 	}}
 	ready := make(chan error, 1)
 	go func() {
-		ready <- awaitReady(stdin, stdout, inferConfig{model, socket, o})
+		ready <- awaitReady(stdin, stdout, inferConfig{model, o})
 		_, _ = io.Copy(io.Discard, stdout)
 		_ = w.cmd.Wait()
-		_ = os.RemoveAll(dir)
+		_ = line.Close()
 		close(w.dead)
 	}()
 	select {
@@ -144,10 +141,25 @@ func startWorker(ctx context.Context, exe []string, model string, o Options) (*w
 	return w, nil
 }
 
+// Self runs the file that this process was started from, even when another one
+// has taken its place on the disk since, as an upgrade does: a worker speaks
+// the protocol of its own version.
+const Self = "/proc/self/exe"
+
+// SelfCommand is a command line of this very program.
+func SelfCommand(args ...string) *exec.Cmd {
+	cmd := exec.Command(Self, args...)
+	cmd.Args[0] = os.Args[0] // what ps shows
+	return cmd
+}
+
 // command makes a worker's process: in a group of its own, so that Ctrl-C in
 // the terminal reaches only the parent, and killed when the parent dies.
 func command(exe []string) *exec.Cmd {
 	cmd := exec.Command(exe[0], exe[1:]...)
+	if exe[0] == Self {
+		cmd = SelfCommand(exe[1:]...)
+	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	return cmd
 }

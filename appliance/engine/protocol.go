@@ -7,14 +7,17 @@ import (
 	"cloister/lora/train"
 )
 
-// The worker's protocol: HTTP over a Unix socket in a folder that only its
-// owner may enter. Requests are JSON; Chat answers a stream of JSON lines, the
+// The worker's protocol: HTTP over Unix sockets without a name, which the
+// appliance makes in pairs, as it may connect to nothing; it passes one end of
+// each over the airgap.Line that the worker inherits. Requests are JSON; Chat answers a stream of JSON lines, the
 // others one line. The header is sent when the work begins. A line that closes a request holds a result or an error.
+
+// lineFD is the descriptor of a worker's end of the Line.
+const lineFD = 3
 
 // inferConfig is what a new inference worker reads from its standard input.
 type inferConfig struct {
 	Model   string  `json:"model"`
-	Socket  string  `json:"socket"`
 	Options Options `json:"options"`
 }
 

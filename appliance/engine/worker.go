@@ -3,22 +3,23 @@ package engine
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"sync"
 	"syscall"
 
+	"cloister/appliance/airgap"
 	"cloister/lora/train"
 )
 
 // ServeInfer is the whole life of an inference worker: it reads its
-// configuration from in, loads the model, says "ready" on out and serves until
-// in ends, which it does when the parent closes it or dies.
+// configuration from in, loads the model, says "ready" on out and serves what
+// comes over the inherited descriptor 3 until in ends, which it does when the
+// parent closes it or dies.
 func ServeInfer(in io.Reader, out io.Writer) error {
 	dec := json.NewDecoder(in)
 	var cfg inferConfig
@@ -29,13 +30,15 @@ func ServeInfer(in io.Reader, out io.Writer) error {
 	if err != nil {
 		return writeLine(out, reply[string]{Error: toWire(err)})
 	}
-	l, err := net.Listen("unix", cfg.Socket)
+	l, err := airgap.NewListener(os.NewFile(lineFD, "descriptor 3"))
 	if err != nil {
 		_ = e.Close()
 		return writeLine(out, reply[string]{Error: toWire(err)})
 	}
 	srv := &http.Server{Handler: handler(e)}
+	ended := make(chan struct{})
 	go func() {
+		defer close(ended)
 		_, _ = io.Copy(io.Discard, io.MultiReader(dec.Buffered(), in))
 		_ = e.Close()
 		_ = srv.Close()
@@ -43,11 +46,10 @@ func ServeInfer(in io.Reader, out io.Writer) error {
 	if err := writeLine(out, reply[string]{Result: "ready"}); err != nil {
 		return err
 	}
-	// The parent removes the folder when it can; one that was killed cannot.
-	defer func() { _ = os.Remove(filepath.Dir(cfg.Socket)) }()
-	if err := srv.Serve(l); err != http.ErrServerClosed {
+	if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, io.EOF) {
 		return err
 	}
+	<-ended
 	return nil
 }
 

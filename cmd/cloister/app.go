@@ -56,6 +56,7 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 	nameVariables("CLOISTER", app.Flags)
 	for _, c := range app.Commands {
 		prepare("CLOISTER", c)
+		c.Before = fence
 	}
 	return app
 }

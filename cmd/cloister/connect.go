@@ -48,7 +48,7 @@ func within(c *cli.Context, idle bool, f func(*session) error) (err error) {
 	ctx, stop := interruptible(c.Context)
 	defer stop()
 	c.Context = ctx
-	s, err := connect(ctx, appliance.Config{Home: home, Version: version(), Idle: idle})
+	s, err := connect(ctx, appliance.Config{Home: home, Version: version(), Idle: idle, Seal: true})
 	if err != nil {
 		return err
 	}
@@ -87,6 +87,8 @@ func connect(ctx context.Context, config appliance.Config) (_ *session, err erro
 			return nil, err
 		}
 		if s.own, err = appliance.New(config); err == nil {
+			s.Client.Close()
+			s.Client = client.Over(s.own.Dial)
 			continue
 		}
 		if !errors.Is(err, store.ErrInUse) {
@@ -145,12 +147,14 @@ func interruptible(parent context.Context) (context.Context, func()) {
 	}
 }
 
-// running says who serves the data directory, for doctor. It starts nothing.
-func running(ctx context.Context, home string) finding {
+// running says who serves the data directory, for doctor, with its status if
+// there is one. It starts nothing.
+func running(ctx context.Context, home string) (finding, *admin.Status) {
 	f := finding{Check: "appliance", Status: "ok", Detail: "none runs; commands start one for themselves"}
 	socket := client.Unix(appliance.ControlSocket(home))
 	defer socket.Close()
-	switch status, err := socket.Status(ctx); {
+	status, err := socket.Status(ctx)
+	switch {
 	case err == nil && status.Listen != "":
 		f.Detail = fmt.Sprintf("process %d listens on http://%s", status.PID, status.Listen)
 	case err == nil:
@@ -158,5 +162,8 @@ func running(ctx context.Context, home string) finding {
 	case !errors.Is(err, client.ErrUnreachable):
 		f.Status, f.Detail = "fail", err.Error()
 	}
-	return f
+	if err != nil {
+		return f, nil
+	}
+	return f, &status
 }

@@ -20,15 +20,25 @@ func doctorCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "doctor",
 		Usage:     "check this machine and the data directory",
-		UsageText: "cloister doctor",
+		UsageText: "cloister doctor [--airgap]",
 		Description: `Looks at what Cloister needs to run: the processor's instructions, memory, disk
 space, and who may read the data directory; and at NVIDIA's cards, for a file that
 was built for them. A line that says "fail" must be put right first, and says how;
 the exit status is then 1.
 
+With --airgap it starts a process that gives up the network as the appliance
+does, tries every way out in it (TCP, UDP, DNS, raw sockets, io_uring, sockets
+turned round, other processes …) and listens from outside for what arrives. The
+exit status is 1 when anything got out. What would leave this machine is tried
+only when the fence has refused the same on the loopback.
+
 Examples:
   cloister doctor
-  cloister doctor --home /srv/cloister --json`,
+  cloister doctor --home /srv/cloister --json
+  cloister doctor --airgap`,
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "airgap", Usage: "prove that nothing gets out of a process of the appliance"},
+		},
 		Action: doctor,
 	}
 }
@@ -52,12 +62,17 @@ func doctor(c *cli.Context) error {
 	if _, err := arguments(c, 0); err != nil {
 		return err
 	}
+	if c.Bool("airgap") {
+		return proveAirgap(c)
+	}
 	home, err := homeDir(c)
 	if err != nil {
 		return err
 	}
+appliance, status := running(c.Context, home)
+	fence := fenceFinding(status) // the cards are looked at from behind it, as a worker sees them
 	found := append([]finding{processor(), memory()}, cuda()...)
-	found = append(found, permissions(home), disk(home), running(c.Context, home))
+	found = append(found, permissions(home), disk(home), fence, appliance)
 	failed := false
 	for _, f := range found {
 		failed = failed || f.Status == "fail"

@@ -14,6 +14,7 @@ import (
 
 	"cloister/appliance"
 	"cloister/appliance/admin"
+	"cloister/appliance/client"
 	"cloister/store"
 )
 
@@ -29,6 +30,10 @@ at the next start. Other commands on the same data directory talk to it.
 It listens on this machine only, unless --listen says otherwise, and then it
 wants an API key first: cloister key add. Scripts that name one of OpenAI's
 models get the model that --map or --default says, or the only base model.
+
+Once it listens it gives up the network: it answers, and neither it nor the
+models' and training's processes can connect to anything. 'cloister doctor
+--airgap' proves it. Names in --listen are looked up in /etc/hosts only.
 
 Stored answers and feedback are always masked. With --mask-answers so is what
 clients see: names, numbers and addresses become labels such as [PERSON], from
@@ -51,6 +56,7 @@ Examples:
 			&cli.IntFlag{Name: "parallel", Usage: "`N` requests at the same time", DefaultText: "chosen for the model"},
 			&cli.IntFlag{Name: "threads", Usage: "`N` threads for a model, and for training", DefaultText: "all cores"},
 			&cli.BoolFlag{Name: "mask-answers", Usage: "replace personal data in answers by its kind, such as [PERSON]; they come sentence by sentence then"},
+			&cli.BoolFlag{Name: "require-airgap", Usage: "refuse to start where the kernel cannot take the network away"},
 			&cli.BoolFlag{Name: "literal-lr-multiplier", Usage: "take a learning_rate_multiplier as small as 2e-5 at its word"},
 			&cli.StringFlag{Name: "log", Usage: "how much to log on standard error: `LEVEL` debug, info, warn or error", Value: "warn"},
 		},
@@ -75,7 +81,7 @@ func serve(c *cli.Context) error {
 	case err != nil:
 		return err
 	}
-	if err := welcome(c, config, a.Addr()); err != nil {
+	if err := welcome(c, config, a); err != nil {
 		return errors.Join(err, a.Close())
 	}
 	err = a.Run(ctx)
@@ -101,7 +107,8 @@ func serveConfig(c *cli.Context) (config appliance.Config, err error) {
 	config = appliance.Config{
 		Home: home, Listen: c.String("listen"), Version: version(), Map: map[string]string{},
 		Default: c.String("default"), Org: c.String("org"), Origins: c.StringSlice("origin"),
-		MaskAnswers:       c.Bool("mask-answers"),
+		MaskAnswers: c.Bool("mask-answers"),
+		Seal:        true, RequireAirgap: c.Bool("require-airgap"),
 		LiteralMultiplier: c.Bool("literal-lr-multiplier"),
 		Log:               slog.New(slog.NewTextHandler(c.App.ErrWriter, &slog.HandlerOptions{Level: level})),
 	}
@@ -126,11 +133,8 @@ func serveConfig(c *cli.Context) (config appliance.Config, err error) {
 
 // welcome imports the models of the command line, and says where the appliance
 // listens and how to use it.
-func welcome(c *cli.Context, config appliance.Config, address string) error {
-	s, err := connect(c.Context, config)
-	if err != nil {
-		return err
-	}
+func welcome(c *cli.Context, config appliance.Config, a *appliance.Appliance) error {
+	s, address := client.Over(a.Dial), a.Addr()
 	defer s.Close()
 	for _, path := range c.StringSlice("model") {
 		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) && filepath.Ext(path) != ".gguf" {

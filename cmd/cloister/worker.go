@@ -1,10 +1,12 @@
 package main
 
 import (
+	"io"
 	"os"
 
 	"github.com/urfave/cli/v2"
 
+	"cloister/appliance/airgap"
 	"cloister/appliance/engine"
 )
 
@@ -15,15 +17,24 @@ func workerCommand() *cli.Command {
 		Name:   "worker",
 		Usage:  "child processes of the appliance; not for people",
 		Hidden: true,
-		Subcommands: []*cli.Command{
-			{
+		Subcommands: append(airgapWorkers(),
+			&cli.Command{
 				Name: "infer", Usage: "serve one model", UsageText: "cloister worker infer",
-				Action: func(*cli.Context) error { return engine.ServeInfer(os.Stdin, os.Stdout) },
+				Action: func(*cli.Context) error { return sealed(engine.ServeInfer) },
 			},
-			{
+			&cli.Command{
 				Name: "train", Usage: "train one adapter", UsageText: "cloister worker train",
-				Action: func(*cli.Context) error { return engine.ServeTrain(os.Stdin, os.Stdout) },
+				Action: func(*cli.Context) error { return sealed(engine.ServeTrain) },
 			},
-		},
+		),
 	}
+}
+
+// sealed serves a worker without a network. The appliance's fence holds for it
+// already, unless it was started by something else.
+func sealed(serve func(io.Reader, io.Writer) error) error {
+	_ = airgap.Seal() // the appliance has said, or refused, what the kernel cannot
+	// Started by way of /proc/self/exe, a process is called "exe".
+	_ = os.WriteFile("/proc/self/comm", []byte("cloister"), 0)
+	return serve(os.Stdin, os.Stdout)
 }

@@ -69,7 +69,7 @@ func doctor(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-appliance, status := running(c.Context, home)
+	appliance, status := running(c.Context, home)
 	fence := fenceFinding(status) // the cards are looked at from behind it, as a worker sees them
 	found := append([]finding{processor(), memory()}, cuda()...)
 	found = append(found, permissions(home), disk(home), fence, appliance)

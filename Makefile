@@ -17,9 +17,8 @@ native_env = CGO_CFLAGS="-O3 -I$(NATIVE)/include" CGO_CXXFLAGS="-O2 -std=c++17 -
 
 # The same for the CUDA build: its folder holds llama.cpp's backend, our kernels and the static runtime. The
 # file is dynamic, as the runtime opens the driver with dlopen, but against the C library alone.
-CUDA_NATIVE = $(eval CUDA_NATIVE := $$(shell third_party/cuda-native.sh))$(CUDA_NATIVE)
-CUDA_PINS    := $(shell . third_party/pins.sh; echo "-X main.llamaVersion=$$LLAMA_CPP_VERSION -X main.llamaCommit=$$LLAMA_CPP_COMMIT")
-LDFLAGS := -s -w $(PINS) -linkmode external -extldflags "-static-libstdc++ -static-libgcc -Wl,--gc-sections -Wl,-z,noseparate-code"
+CUDA_NATIVE = $(eval CUDA_NATIVE := $$(shell CUDA_ARCHS="$(CUDA_ARCHS)" CUBLAS="$(CUBLAS)" third_party/cuda-native.sh))$(CUDA_NATIVE)
+CUDA_LDFLAGS := -s -w $(PINS) -linkmode external -extldflags "-static-libstdc++ -static-libgcc -Wl,--gc-sections -Wl,-z,noseparate-code"
 cuda_env = CGO_CFLAGS="-O3 -I$(NATIVE)/include" CGO_CXXFLAGS="-O2 -std=c++17 -I$(NATIVE)/include -I$(CUDA_NATIVE)/include" CGO_LDFLAGS="-L$(NATIVE)/lib -L$(CUDA_NATIVE)/lib"
 
 # Packages without native code: what the race detector watches.
@@ -56,6 +55,21 @@ cuda: doctor-quiet ## builds bin/cloister-cuda, for NVIDIA's cards: CUDA_ARCHS, 
 	@test -d "$(NATIVE)" && test -d "$(CUDA_NATIVE)" || { echo "the native build failed; see above" >&2; exit 1; }
 	@$(cuda_env) $(GO) build -trimpath -tags $(TAGS),cuda -ldflags '$(CUDA_LDFLAGS)' -o bin/cloister-cuda ./cmd/cloister
 	@third_party/cuda-check.sh bin/cloister-cuda
+
+# The packages whose tests look at a card.
+cuda_tests = lora/internal/native lora/model lora/train llama appliance/engine
+
+.PHONY: test-cuda
+test-cuda: cuda ## on a machine with a card and Go: our products, the kernels, the trainer, llama.cpp's backend and the engine
+	@bin/cloister-cuda doctor | grep -q '^ok *card ' || { bin/cloister-cuda doctor | grep ' cuda ' >&2; echo "no card: nothing was tested" >&2; exit 1; }
+	third_party/cu.sh --program third_party/cublas/test.cu bin/cublas-test && bin/cublas-test
+	$(cuda_env) CLOISTER_TEST_MODEL="$(MODEL)" $(GO) test -tags $(TAGS),cuda -p 1 -count 1 -timeout 30m $(cuda_tests:%=./%)
+
+# One card: more would not travel.
+cuda-carry: CUDA_ARCHS = 90-real;90-virtual
+.PHONY: cuda-carry
+cuda-carry: cuda ## packs bin/cloister-cuda and compiled tests for third_party/cuda-run.sh on a machine without Go; LLAMA_SERVER=1 adds llama-server
+	@CUDA_ARCHS="$(CUDA_ARCHS)" $(cuda_env) third_party/cuda-carry.sh '$(CUDA_LDFLAGS)' $(cuda_tests)
 
 .PHONY: gemma
 gemma: doctor-quiet ## the trainer on gemma-3-270m, whose terms need accepting: GEMMA_TERMS=accepted make gemma

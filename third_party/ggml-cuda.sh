@@ -15,8 +15,8 @@ header="$here/cublas/include"
 [ -f "$header/cublas_v2.h" ] || die "$header holds no cublas_v2.h"
 
 locked "ggml-cuda"
-# What the header says, not its comments.
-interface=$(echo '#include <cublas_v2.h>' | gcc -E -P -I"$header" -I"$cuda/include" - | sha256sum)
+# What the header says from its first type on: a comment in it is no reason to build for half an hour.
+interface=$(echo '#include <cublas_v2.h>' | gcc -E -P -I"$header" -I"$cuda/include" - | sed -n '/cublasContext/,$p' | sha256sum)
 key=$(printf '%s\n' "$src" "$LLAMA_CPP_COMMIT" "$archs" "$CUDA_FLAGS" "$interface" "$("$cuda/bin/nvcc" --version)" "$(gcc -dumpfullversion)" | sha256sum | cut -c1-16)
 out="$cache/ggml-cuda-$key"
 if [ ! -f "$out/done" ]; then

@@ -103,7 +103,7 @@ func TestArchitectureAdapter(t *testing.T) {
 			}
 			var tensors []gguf.Tensor
 			for _, p := range m.Params() {
-				x := vector(p.Name, p.Data...)
+				x := vector(p.Name, values(p.Data)...)
 				x.Dims = []uint64{uint64(p.Cols), uint64(p.Rows)}
 				tensors = append(tensors, x)
 			}

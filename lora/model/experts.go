@@ -20,7 +20,7 @@ func (l *loader) experts(s *shape, name func(string) string) *experts {
 		if t == nil {
 			return nil
 		}
-		all := asWeight(t, in, out*s.expertCount)
+		all := l.asWeight(t, in, out*s.expertCount)
 		list := make([]native.Weight, s.expertCount)
 		for e := range list {
 			list[e] = all.Slab(e*out, (e+1)*out)
@@ -37,23 +37,25 @@ func (l *loader) experts(s *shape, name func(string) string) *experts {
 
 // route says which experts each token uses, best first, and how much.
 type route struct {
-	chosen  []int32    // [t × used] expert of each
-	weights native.Mat // [t × used] softmax over the chosen
+	used    int       // experts of a token
+	chosen  []int32   // [t × used] expert of each
+	weights []float32 // [t × used] softmax over the chosen
 }
 
 func (p *pass) newRoute() route {
 	k := p.m.shape.expertsUsed
-	return route{p.a.Int32(p.t * k), p.a.Mat(p.t, k)}
+	return route{k, p.ints(p.t * k), p.floats(p.t * k)}
 }
 
 // choose fills the route from the router's logits [t × experts]: the largest
 // ones, and their softmax, which is what llama.cpp's softmax over all experts
 // divided by the sum of the chosen is.
-func (r *route) choose(logits native.Mat) {
-	n, k := logits.Cols, r.weights.Cols
-	all, w := logits.Slice(), r.weights.Slice()
-	for t := range logits.Rows {
-		row, out, chosen := all[t*n:(t+1)*n], w[t*k:(t+1)*k], r.chosen[t*k:(t+1)*k]
+func (r *route) choose(logits []float32) {
+	k := r.used
+	tokens := len(r.chosen) / k
+	n := len(logits) / tokens
+	for t := range tokens {
+		row, out, chosen := logits[t*n:(t+1)*n], r.weights[t*k:(t+1)*k], r.chosen[t*k:(t+1)*k]
 		total := 0.0
 		for i := range k {
 			best := -1
@@ -74,7 +76,7 @@ func (r *route) choose(logits native.Mat) {
 
 // of lists the tokens that use expert e, and where their weights stand in the route.
 func (r *route) of(e int, tokens, at []int32) int {
-	n, k := 0, int32(r.weights.Cols)
+	n, k := 0, int32(r.used)
 	for i, c := range r.chosen {
 		if int(c) == e {
 			tokens[n], at[n] = int32(i)/k, int32(i)
@@ -99,7 +101,7 @@ func (p *pass) visits(l *layer, s *saved, h native.Mat, f func(v *visit)) {
 	mark := p.a.Mark()
 	defer p.a.Release(mark)
 	sh := p.m.shape
-	tokens, at := p.a.Int32(p.t), p.a.Int32(p.t)
+	tokens, at := p.ints(p.t), p.ints(p.t)
 	x, w := p.a.Mat(p.t, sh.width), p.a.Mat(p.t, 1)
 	gate, up, act := p.a.Mat(p.t, sh.ffn), p.a.Mat(p.t, sh.ffn), p.a.Mat(p.t, sh.ffn)
 	inner := p.a.Mark()
@@ -113,12 +115,14 @@ func (p *pass) visits(l *layer, s *saved, h native.Mat, f func(v *visit)) {
 		v := &visit{e: e, x: x.Slab(0, n), w: w.Slab(0, n), gate: gate.Slab(0, n), up: up.Slab(0, n), act: act.Slab(0, n)}
 		if !p.plan {
 			v.tokens, v.at = tokens[:n], at[:n]
-			for i, j := range v.at {
-				v.w.Slice()[i] = s.route.weights.Slice()[j]
-			}
 		}
+		p.fill("gather", v.w, func(w []float32) {
+			for i, j := range v.at {
+				w[i] = s.route.weights[j]
+			}
+		})
 		p.do("gather", p.k.Gather(v.x, h, v.tokens))
-		packed := p.m.cpu.Packed(p.a, n, sh.width)
+		packed := p.m.dev.Packed(p.a, n, sh.width)
 		p.do("pack", p.k.Pack(packed, v.x))
 		p.do("experts forward", p.k.Gemm(v.gate, false, native.Term{A: packed, B: l.experts.gate[e], Trans: true}))
 		p.do("experts forward", p.k.Gemm(v.up, false, native.Term{A: packed, B: l.experts.up[e], Trans: true}))
@@ -140,8 +144,8 @@ func (p *pass) forwardExperts(l *layer, s *saved, h, out native.Mat) {
 	mark := p.a.Mark()
 	logits := p.a.Mat(p.t, sh.expertCount)
 	p.do("router", p.k.Gemm(logits, false, native.Term{A: h, B: l.experts.router, Trans: true}))
-	if !p.plan && p.err == nil {
-		s.route.choose(logits)
+	if z := p.values("router", logits); p.err == nil && !p.plan {
+		s.route.choose(z)
 	}
 	p.a.Release(mark)
 	if out.Rows == 0 {
@@ -164,38 +168,40 @@ func (p *pass) backwardExperts(l *layer, s *saved, dx, dh native.Mat) {
 	sh := p.m.shape
 	mark := p.a.Mark()
 	defer p.a.Release(mark)
-	h, dw := p.a.Mat(p.t, sh.width), p.a.Mat(p.t, sh.expertsUsed)
-	dlogits := p.a.Mat(p.t, sh.expertCount)
-	z, dots := p.a.Mat(p.t, sh.ffn), p.a.Mat(p.t, 1)
+	// The dot products of all visits come to the host together, and where each belongs is in order.
+	n, done := p.t*sh.expertsUsed, 0
+	order, dw := p.ints(n), p.floats(n)
+	h, dots := p.a.Mat(p.t, sh.width), p.a.Mat(n, 1)
+	dlogits, z := p.a.Mat(p.t, sh.expertCount), p.a.Mat(p.t, sh.ffn)
 	p.do("norm", p.k.RMSNorm(h, s.xmid, l.ffnNorm, sh.epsilon))
-	p.zero(dh)
+	p.do("zero", p.k.Zero(dh))
 	p.visits(l, s, h, func(v *visit) {
 		n := v.x.Rows
-		dAct, dot := z.Slab(0, n), dots.Slab(0, n)
+		dAct, dot := z.Slab(0, n), dots.Slab(done, done+n)
 		p.do("gather", p.k.Gather(v.x, dx, v.tokens))
 		p.do("experts backward", p.k.Gemm(dAct, false, native.Term{A: v.x, B: l.experts.down[v.e]}))
 		p.do("experts backward", p.k.DotRows(dot, dAct, v.act))
-		for i, j := range v.at {
-			dw.Slice()[j] = dot.Slice()[i]
-		}
+		done += copy(order[done:], v.at)
 		p.do("experts backward", p.k.ScaleRows(dAct, v.w))
 		p.do("activation", p.k.GLUBack(v.gate, v.up, dAct, v.gate, v.up, sh.activation))
 		p.do("experts backward", p.k.Gemm(v.x, false, native.Term{A: v.gate, B: l.experts.gate[v.e]}, native.Term{A: v.up, B: l.experts.up[v.e]}))
 		p.do("gather", p.k.ScatterAdd(dh, v.x, v.tokens))
 	})
-	if !p.plan && p.err == nil {
-		s.route.back(dlogits, dw)
+	for i, v := range p.values("router", dots) {
+		dw[order[i]] = v
 	}
+	p.fill("router", dlogits, func(out []float32) { s.route.back(out, dw) })
 	p.do("router", p.k.Gemm(dh, true, native.Term{A: dlogits, B: l.experts.router}))
 }
 
 // back writes the gradient of the router's logits, from that of the weights.
-func (r *route) back(dlogits, dw native.Mat) {
-	n, k := dlogits.Cols, r.weights.Cols
-	out := dlogits.Slice()
+func (r *route) back(out, dw []float32) {
+	k := r.used
+	tokens := len(r.chosen) / k
+	n := len(out) / tokens
 	clear(out)
-	for t := range dlogits.Rows {
-		w, d := r.weights.Slice()[t*k:(t+1)*k], dw.Slice()[t*k:(t+1)*k]
+	for t := range tokens {
+		w, d := r.weights[t*k:(t+1)*k], dw[t*k:(t+1)*k]
 		mean := float32(0)
 		for i := range w {
 			mean += w[i] * d[i]

@@ -1,6 +1,7 @@
 package model
 
 import (
+	"errors"
 	"math"
 
 	"cloister/llama/gguf/tinygguf"
@@ -18,7 +19,7 @@ func (m *Model) Embeddings(b *Batch) ([]float32, error) {
 		x := p.a.Mat(p.t, m.shape.width)
 		p.noisy = m.cfg.noisy()
 		if p.embed(x); !p.plan {
-			out = append(out, x.Slice()...)
+			out = append(out, p.values("embeddings", x)...)
 		}
 		return Loss{}
 	})
@@ -27,15 +28,22 @@ func (m *Model) Embeddings(b *Batch) ([]float32, error) {
 
 // HalfGELU makes m compute GELU as ggml does, which looks it up by an argument
 // and gives a value of 16 bits (ggml_vec_geglu_f32).
-func (m *Model) HalfGELU() { m.k = halfGELU{m.k} }
+func (m *Model) HalfGELU() { m.k = halfGELU{m.k, m.dev} }
 
-type halfGELU struct{ kernels }
+type halfGELU struct {
+	kernels
+	dev device
+}
 
 func (k halfGELU) GLU(dst, gate, up native.Mat, act native.Activation) error {
 	if act != native.GELU {
 		return k.kernels.GLU(dst, gate, up, act)
 	}
-	for i, g := range gate.Slice() {
+	gates, ups := make([]float32, gate.Rows*gate.Cols), make([]float32, gate.Rows*gate.Cols)
+	if err := errors.Join(k.dev.Download(gates, gate), k.dev.Download(ups, up)); err != nil {
+		return err
+	}
+	for i, g := range gates {
 		x := tinygguf.FromHalf(tinygguf.Half(g))
 		y := tinygguf.FromHalf(tinygguf.Half(float32(0.5 * float64(x) * (1 + math.Tanh(math.Sqrt(2/math.Pi)*float64(x)*(1+0.044715*float64(x)*float64(x)))))))
 		switch {
@@ -44,10 +52,10 @@ func (k halfGELU) GLU(dst, gate, up native.Mat, act native.Activation) error {
 		case g >= 10:
 			y = g
 		}
-		dst.Slice()[i] = y * up.Slice()[i]
+		ups[i] *= y
 	}
-	return nil
+	return k.dev.Upload(dst, ups)
 }
 
 // Scratch is what the threads hold beside the arenas, in bytes.
-func (m *Model) Scratch() int64 { return m.cpu.Scratch() }
+func (m *Model) Scratch() int64 { return m.dev.Scratch() }

@@ -44,12 +44,12 @@ func differences(t *testing.T, m *model.Model, sum func() float64) {
 	t.Helper()
 	rng := rand.New(rand.NewPCG(3, 3))
 	for _, p := range m.Params() {
-		dir := make([]float32, len(p.Data))
+		dir, grad := make([]float32, p.Len()), values(p.Grad)
 		var want, norm float64
 		for i := range dir {
 			dir[i] = float32(rng.NormFloat64())
 			// Mostly along the gradient, so that the difference is well above the noise.
-			norm += float64(p.Grad[i]) * float64(p.Grad[i])
+			norm += float64(grad[i]) * float64(grad[i])
 		}
 		norm = math.Sqrt(norm)
 		if norm == 0 {
@@ -57,19 +57,21 @@ func differences(t *testing.T, m *model.Model, sum func() float64) {
 			continue
 		}
 		for i := range dir {
-			dir[i] = float32(float64(p.Grad[i])/norm + 0.3*float64(dir[i])/math.Sqrt(float64(len(dir))))
-			want += float64(dir[i]) * float64(p.Grad[i])
+			dir[i] = float32(float64(grad[i])/norm + 0.3*float64(dir[i])/math.Sqrt(float64(len(dir))))
+			want += float64(dir[i]) * float64(grad[i])
 		}
-		orig := append([]float32(nil), p.Data...)
+		orig := values(p.Data)
 		at := func(h float64) float64 {
-			for i := range orig {
-				p.Data[i] = orig[i] + float32(h*float64(dir[i]))
-			}
+			edit(p.Data, func(values []float32) {
+				for i := range orig {
+					values[i] = orig[i] + float32(h*float64(dir[i]))
+				}
+			})
 			return sum()
 		}
 		const h = 4e-3
 		got := (8*(at(h)-at(-h)) - (at(2*h) - at(-2*h))) / (12 * h)
-		copy(p.Data, orig)
+		edit(p.Data, func(values []float32) { copy(values, orig) })
 		if math.Abs(got-want) > 2e-3*math.Abs(want)+2e-3 {
 			t.Errorf("%s: derivative along a direction is %g, differences say %g", p.Name, want, got)
 		}
@@ -108,7 +110,7 @@ func TestGradients(t *testing.T) {
 func gradients(m *model.Model) [][]float32 {
 	var out [][]float32
 	for _, p := range m.Params() {
-		out = append(out, append([]float32(nil), p.Grad...))
+		out = append(out, values(p.Grad))
 	}
 	return out
 }
@@ -244,15 +246,16 @@ func TestFreshAdapter(t *testing.T) {
 	backward(t, m, b, 1)
 	for i, p := range m.Params() {
 		var sum, grad, largest float64
-		for j := range p.Data {
-			sum += math.Abs(float64(p.Data[j]))
-			grad += math.Abs(float64(p.Grad[j]))
-			largest = max(largest, math.Abs(float64(p.Data[j])))
+		data, grads := values(p.Data), values(p.Grad)
+		for j := range data {
+			sum += math.Abs(float64(data[j]))
+			grad += math.Abs(float64(grads[j]))
+			largest = max(largest, math.Abs(float64(data[j])))
 		}
 		if a := i%2 == 0; a {
 			bound := 1 / math.Sqrt(float64(p.Cols))
-			if grad != 0 || largest > bound || largest < 0.9*bound || math.Abs(sum/float64(len(p.Data))-bound/2) > bound/8 {
-				t.Errorf("%s: gradient %g, largest value %g, mean size %g; want 0, just below %g, and half of that", p.Name, grad, largest, sum/float64(len(p.Data)), bound)
+			if grad != 0 || largest > bound || largest < 0.9*bound || math.Abs(sum/float64(p.Len())-bound/2) > bound/8 {
+				t.Errorf("%s: gradient %g, largest value %g, mean size %g; want 0, just below %g, and half of that", p.Name, grad, largest, sum/float64(p.Len()), bound)
 			}
 		} else if sum != 0 || grad == 0 {
 			t.Errorf("%s: values %g and gradient %g; want 0 and not 0", p.Name, sum, grad)
@@ -264,10 +267,10 @@ func TestFreshAdapter(t *testing.T) {
 		byName[p.Name] = p
 	}
 	for i, p := range again.Params() {
-		if !same([][]float32{p.Data}, [][]float32{byName[p.Name].Data}) {
+		if !same([][]float32{values(p.Data)}, [][]float32{values(byName[p.Name].Data)}) {
 			t.Errorf("%s: not the same for the same seed", p.Name)
 		}
-		if q := other.Params()[0]; i == 0 && same([][]float32{q.Data}, [][]float32{byName[q.Name].Data}) {
+		if q := other.Params()[0]; i == 0 && same([][]float32{values(q.Data)}, [][]float32{values(byName[q.Name].Data)}) {
 			t.Errorf("%s: the same for another seed", q.Name)
 		}
 	}

@@ -27,7 +27,7 @@ func (p *pass) head(x native.Mat, at []int32, dx native.Mat, score scorer) {
 	p.held = mark
 	grad := dx.Rows > 0
 	if grad {
-		p.zero(dx)
+		p.do("zero", p.k.Zero(dx))
 	}
 	n := len(at)
 	if n == 0 {
@@ -49,7 +49,7 @@ func (p *pass) head(x native.Mat, at []int32, dx native.Mat, score scorer) {
 	packed := p.a.Mark()
 	for from := 0; from < n && p.err == nil; from += chunk {
 		to := min(from+chunk, n)
-		out, left := logits.Slab(0, to-from), p.m.cpu.Packed(p.a, to-from, sh.width)
+		out, left := logits.Slab(0, to-from), p.m.dev.Packed(p.a, to-from, sh.width)
 		p.do("pack", p.k.Pack(left, h.Slab(from, to)))
 		p.do("output forward", p.k.Gemm(out, false, native.Term{A: left, B: w.output, Trans: true}))
 		p.a.Release(packed)
@@ -75,7 +75,7 @@ func (p *pass) head(x native.Mat, at []int32, dx native.Mat, score scorer) {
 		}
 	}
 	if grad {
-		p.zero(drows)
+		p.do("zero", p.k.Zero(drows))
 		p.do("norm", p.k.RMSNormBack(drows, dh, rows, w.outputNorm, sh.epsilon))
 		p.do("gather", p.k.ScatterAdd(dx, drows, at))
 	}
@@ -124,6 +124,6 @@ func (p *pass) logits(x native.Mat, out []float32) {
 		if sh.cap > 0 {
 			p.do("soft cap", p.k.SoftCap(ls, sh.cap))
 		}
-		copy(out[from*sh.vocab:], ls.Slice())
+		p.do("logits", p.m.dev.Download(out[from*sh.vocab:to*sh.vocab], ls))
 	}
 }

@@ -13,6 +13,8 @@ type kernels interface {
 	// Rows.
 	Embed(dst native.Mat, table native.Weight, ids []int32) error
 	Copy(dst, x native.Mat) error
+	Zero(x native.Mat) error
+	Scale(x native.Mat, by float32) error
 	Gather(dst, x native.Mat, ids []int32) error
 	ScatterAdd(dst, x native.Mat, ids []int32) error
 	AddRow(x, row native.Mat) error
@@ -24,6 +26,9 @@ type kernels interface {
 	AttentionBack(a native.Attention, o, lse, dO, dq, dk, dv native.Mat) error
 	GLU(dst, gate, up native.Mat, act native.Activation) error
 	GLUBack(dGate, dUp, d, gate, up native.Mat, act native.Activation) error
+	// Noise, a key for each row.
+	Drop(dst, src native.Mat, keys []uint64, limit uint64, add bool) error
+	Noise(x native.Mat, keys []uint64, bounds []float64) error
 	// Sums and products by rows, and the soft cap of logits.
 	Add(dst, x native.Mat) error
 	ScaleRows(x, w native.Mat) error
@@ -49,6 +54,10 @@ func (planner) Gemm(native.Mat, bool, ...native.Term) error                     
 func (planner) GemmTN(_, _, _ native.Mat, _ bool) error                             { return nil }
 func (planner) Embed(native.Mat, native.Weight, []int32) error                      { return nil }
 func (planner) Copy(_, _ native.Mat) error                                          { return nil }
+func (planner) Zero(native.Mat) error                                               { return nil }
+func (planner) Scale(native.Mat, float32) error                                     { return nil }
+func (planner) Drop(_, _ native.Mat, _ []uint64, _ uint64, _ bool) error            { return nil }
+func (planner) Noise(native.Mat, []uint64, []float64) error                         { return nil }
 func (planner) Gather(_, _ native.Mat, _ []int32) error                             { return nil }
 func (planner) ScatterAdd(_, _ native.Mat, _ []int32) error                         { return nil }
 func (planner) AddRow(_, _ native.Mat) error                                        { return nil }

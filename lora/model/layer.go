@@ -102,7 +102,7 @@ func (p *pass) turnBack(l *layer, d, raw, norm native.Mat) native.Mat {
 		return d
 	}
 	out := p.a.Mat(d.Rows, d.Cols)
-	p.zero(out)
+	p.do("zero", p.k.Zero(out))
 	p.do("norm", p.k.RMSNormBack(heads(out, sh.headDim), heads(d, sh.headDim), heads(raw, sh.headDim), norm, sh.epsilon))
 	return out
 }
@@ -137,7 +137,7 @@ func (p *pass) joinBack(dx, y, norm native.Mat) native.Mat {
 		return dx
 	}
 	d := p.a.Mat(p.t, dx.Cols)
-	p.zero(d)
+	p.do("zero", p.k.Zero(d))
 	p.do("norm", p.k.RMSNormBack(d, dx, y, norm, p.m.shape.epsilon))
 	return d
 }

@@ -137,7 +137,7 @@ func TestNoTargets(t *testing.T) {
 		t.Errorf("loss %v", l)
 	}
 	for _, p := range m.Params() {
-		for _, g := range p.Grad {
+		for _, g := range values(p.Grad) {
 			if g != 0 {
 				t.Fatalf("%s has a gradient", p.Name)
 			}
@@ -163,7 +163,7 @@ func TestAccumulation(t *testing.T) {
 	}
 	m.ZeroGrad()
 	for _, p := range m.Params() {
-		for _, g := range p.Grad {
+		for _, g := range values(p.Grad) {
 			if g != 0 {
 				t.Fatalf("%s: gradient %g after ZeroGrad", p.Name, g)
 			}

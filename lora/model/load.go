@@ -39,6 +39,10 @@ type loader struct {
 	prefix string // of keys: the architecture and a dot
 	err    error
 	seen   map[string]bool // tensors that the model uses
+	dev    device          // that has to read them; nil: any CPU
+	// hostEmbedding: see Config.HostEmbedding.
+	hostEmbedding bool
+	place         func(*gguf.Tensor) (unsafe.Pointer, error)
 }
 
 func (l *loader) fail(format string, args ...any) {
@@ -164,6 +168,10 @@ func (l *loader) tensor(name string, want ...int) *gguf.Tensor {
 		l.fail("the tensor %s has the type %s, which cannot be trained on", name, t.Type)
 		return nil
 	}
+	if len(want) > 1 && l.dev != nil && !l.dev.TypeOK(uint32(t.Type), want[0]) {
+		l.fail("the tensor %s has the type %s, which %s cannot turn into float; train on the CPU, or on a copy of another type", name, t.Type, l.dev.Kernels())
+		return nil
+	}
 	return t
 }
 
@@ -173,12 +181,24 @@ func (l *loader) matrix(name string, in, out int) native.Weight {
 	if t == nil {
 		return native.Weight{}
 	}
-	return asWeight(t, in, out)
+	return l.asWeight(t, in, out)
 }
 
-func asWeight(t *gguf.Tensor, in, out int) native.Weight {
-	return native.Weight{Type: uint32(t.Type), Data: unsafe.Pointer(unsafe.SliceData(t.Data)), Rows: out, Cols: in,
-		RowBytes: native.RowBytes(uint32(t.Type), in)}
+// asWeight is the tensor where the device reads it.
+func (l *loader) asWeight(t *gguf.Tensor, in, out int) native.Weight {
+	data, err := l.place(t)
+	if err != nil {
+		l.fail("the tensor %s: %w", t.Name, err)
+	}
+	return native.Weight{Type: uint32(t.Type), Data: data, Rows: out, Cols: in, RowBytes: native.RowBytes(uint32(t.Type), in)}
+}
+
+// mapped is where the tensor lies in the mapped file.
+func mapped(t *gguf.Tensor) unsafe.Pointer { return unsafe.Pointer(unsafe.SliceData(t.Data)) }
+
+// inFile is the tensor where the host reads it.
+func inFile(t *gguf.Tensor, in, out int) native.Weight {
+	return native.Weight{Type: uint32(t.Type), Data: mapped(t), Rows: out, Cols: in, RowBytes: native.RowBytes(uint32(t.Type), in)}
 }
 
 // vector is a tensor of n values as a weight of one row.
@@ -187,7 +207,7 @@ func (l *loader) vector(name string, n int) native.Weight {
 	if t == nil {
 		return native.Weight{}
 	}
-	return asWeight(t, n, 1)
+	return inFile(t, n, 1)
 }
 
 func (l *loader) has(name string) bool { _, ok := l.f.Tensor(name); return ok }
@@ -218,6 +238,7 @@ type layer struct {
 // weights is what the layers read, small vectors turned into float32.
 type weights struct {
 	embedding, output native.Weight // [vocab × width]
+	hostEmbedding     bool          // the table of embeddings lies on the host, in the mapped file
 	outputNorm        native.Mat
 	layers            []layer
 }
@@ -230,7 +251,14 @@ func (l *loader) weights(s *shape, keep func(native.Weight) native.Mat) *weights
 		return nil
 	}
 	s.vocab = int(emb.Dims[1])
-	w := &weights{embedding: l.matrix("token_embd.weight", s.width, s.vocab)}
+	w := &weights{hostEmbedding: l.hostEmbedding && l.has("output.weight")}
+	if w.hostEmbedding {
+		if t := l.tensor("token_embd.weight", s.width, s.vocab); t != nil {
+			w.embedding = inFile(t, s.width, s.vocab)
+		}
+	} else {
+		w.embedding = l.matrix("token_embd.weight", s.width, s.vocab)
+	}
 	w.output = w.embedding
 	if l.has("output.weight") {
 		w.output = l.matrix("output.weight", s.width, s.vocab)

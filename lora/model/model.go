@@ -7,6 +7,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"unsafe"
 
 	"cloister/llama/gguf"
 	"cloister/lora/internal/native"
@@ -26,13 +27,17 @@ type Model struct {
 	params []*Param
 	key    uint64 // of the noise; see Draw
 
-	file  *gguf.File
-	cpu   *native.CPU
-	k     kernels
-	fixed native.Arena // adapter, gradients and small vectors
-	work  native.Arena // activations of the batch at hand
-	dry   bool         // a plan: no tensor has data and nothing is computed
-	prof  *profile
+	file   *gguf.File
+	dev    device
+	far    remote // dev, if it has memory of its own
+	k      kernels
+	frozen native.Arena // matrices of the base model, on a device that cannot read the mapped file
+	fixed  native.Arena // adapter, gradients, moments and small vectors
+	work   native.Arena // activations of the batch at hand
+	// waiting is where inputs of layers wait on the host; see inputs.
+	waiting native.Arena
+	dry     bool // a plan: no tensor has data and nothing is computed
+	prof    *profile
 }
 
 // Open maps the GGUF file at path and sets the adapter up: A uniform in
@@ -63,8 +68,8 @@ func newModel(cfg Config) (*Model, error) {
 	if !(cfg.Alpha > 0) || math.IsInf(float64(cfg.Alpha), 0) {
 		return nil, fmt.Errorf("alpha is %g; it must be positive", cfg.Alpha)
 	}
-	if has := Precisions(); cfg.Precision != "" && !slices.Contains(has, cfg.Precision) {
-		return nil, fmt.Errorf("precision is %q; this CPU has %q", cfg.Precision, has)
+	if err := CheckDevice(cfg.Device); err != nil {
+		return nil, err
 	}
 	if !(cfg.Dropout >= 0 && cfg.Dropout < 1) {
 		return nil, fmt.Errorf("dropout is %g; it must be at least 0 and below 1", cfg.Dropout)
@@ -77,10 +82,9 @@ func (m *Model) open(path string) error {
 	if m.file, err = gguf.Open(path); err != nil {
 		return err
 	}
-	if m.cpu, err = native.Open(m.cfg.Threads, m.cfg.level()); err != nil {
+	if err = m.use(openDevice(&m.cfg)); err != nil {
 		return err
 	}
-	m.k = m.cpu
 	if m.cfg.Profile {
 		m.prof = newProfile()
 	}
@@ -106,7 +110,7 @@ func (m *Model) load() error {
 	if l.err != nil || m.dry {
 		return l.err
 	}
-	if err := m.fixed.Reserve(m.fixed.Peak()); err != nil {
+	if err := errors.Join(m.frozen.Reserve(m.frozen.Peak()), m.fixed.Reserve(m.fixed.Peak())); err != nil {
 		return err
 	}
 	if m.lay(l, targets); l.err != nil {
@@ -121,59 +125,80 @@ func (m *Model) lay(l *loader, targets []slot) {
 	keep := func(v native.Weight) native.Mat {
 		dst := m.fixed.Mat(1, v.Cols)
 		if dst.Data != nil && v.Data != nil {
-			if err := m.cpu.Embed(dst, v, []int32{0}); err != nil {
+			values := make([]float32, v.Cols)
+			if err := errors.Join(native.Dequantize(v.Type, unsafe.Slice((*byte)(v.Data), v.RowBytes), values), m.dev.Upload(dst, values)); err != nil {
 				l.fail("%w", err)
 			}
 		}
 		return dst
 	}
+	l.dev, l.place, l.hostEmbedding = m.dev, m.place, m.cfg.HostEmbedding && m.remote()
 	m.w = l.weights(m.shape, keep)
 	if l.err != nil {
 		return
 	}
 	m.params = nil
-	r := m.cfg.Rank
 	for i := range m.w.layers {
-		l := &m.w.layers[i]
-		for g := range m.groups {
-			adapted := slices.DeleteFunc(slices.Clone(m.groups[g].slots), func(s slot) bool { return !slices.Contains(targets, s) })
-			if len(adapted) == 0 {
-				continue
-			}
-			in := l.linear[adapted[0]].w.Cols
-			l.a[g], l.da[g] = m.fixed.Mat(len(adapted)*r, in), m.fixed.Mat(len(adapted)*r, in)
-			for j, s := range adapted {
-				lin := &l.linear[s]
-				name := fmt.Sprintf("blk.%d.%s.weight.lora_", i, s)
-				lin.adapted, lin.stream, lin.at = true, streamOf(name), j*r
-				lin.a, lin.da = l.a[g].Slab(j*r, (j+1)*r), l.da[g].Slab(j*r, (j+1)*r)
-				lin.b, lin.db = m.fixed.Mat(lin.w.Rows, r), m.fixed.Mat(lin.w.Rows, r)
-				m.param(name+"a", lin.a, lin.da)
-				m.param(name+"b", lin.b, lin.db)
-				if lin.a.Data != nil {
-					fill(lin.a, m.cfg.Seed, name)
-				}
-			}
+		m.adapt(l, i, targets)
+	}
+}
+
+// adapt hands out the adapter of layer i. The A of matrices that read the same
+// input stand below each other.
+func (m *Model) adapt(l *loader, i int, targets []slot) {
+	at, r := &m.w.layers[i], m.cfg.Rank
+	for g := range m.groups {
+		adapted := slices.DeleteFunc(slices.Clone(m.groups[g].slots), func(s slot) bool { return !slices.Contains(targets, s) })
+		if len(adapted) == 0 {
+			continue
+		}
+		in := at.linear[adapted[0]].w.Cols
+		at.a[g], at.da[g] = m.fixed.Mat(len(adapted)*r, in), m.fixed.Mat(len(adapted)*r, in)
+		for j, s := range adapted {
+			lin := &at.linear[s]
+			name := fmt.Sprintf("blk.%d.%s.weight.lora_", i, s)
+			lin.adapted, lin.stream, lin.at = true, streamOf(name), j*r
+			lin.a, lin.da = at.a[g].Slab(j*r, (j+1)*r), at.da[g].Slab(j*r, (j+1)*r)
+			lin.b, lin.db = m.fixed.Mat(lin.w.Rows, r), m.fixed.Mat(lin.w.Rows, r)
+			m.param(l, name+"a", lin.a, lin.da, func(values []float32) { fill(values, in, m.cfg.Seed, name) })
+			m.param(l, name+"b", lin.b, lin.db, nil)
 		}
 	}
 }
 
-// param makes a matrix and its gradient known; fresh memory is zero.
-func (m *Model) param(name string, data, grad native.Mat) {
-	if data.Data != nil {
-		m.params = append(m.params, &Param{Name: name, Rows: data.Rows, Cols: data.Cols, Data: data.Slice(), Grad: grad.Slice()})
+// param hands out the moments of a matrix and its gradient, and makes it known.
+// All begins with zeros, but for what start writes.
+func (m *Model) param(l *loader, name string, data, grad native.Mat, start func(values []float32)) {
+	mean, square := m.fixed.Mat(data.Rows, data.Cols), m.fixed.Mat(data.Rows, data.Cols)
+	if data.Data == nil {
+		return
+	}
+	on := func(x native.Mat) Tensor { return Tensor{mat: x, on: m.far} }
+	p := &Param{Name: name, Rows: data.Rows, Cols: data.Cols, Data: on(data), Grad: on(grad), Mean: on(mean), Square: on(square)}
+	m.params = append(m.params, p)
+	var err error
+	for _, x := range []Tensor{p.Data, p.Grad, p.Mean, p.Square} {
+		if m.remote() { // the host's is zero from the start
+			err = errors.Join(err, x.zero())
+		}
+	}
+	if start != nil && err == nil {
+		err = p.Data.Edit(start)
+	}
+	if err != nil {
+		l.fail("the adapter: %w", err)
 	}
 }
 
 // fill draws A as PEFT does (kaiming_uniform with a = √5: bound 1/sqrt(in)).
 // Each matrix has its own stream, so that other targets do not change it.
-func fill(a native.Mat, seed int64, name string) {
+func fill(a []float32, in int, seed int64, name string) {
 	h := fnv.New64a()
 	_, _ = h.Write([]byte(name))
 	rng := rand.New(rand.NewPCG(uint64(seed), h.Sum64()))
-	bound := 1 / math.Sqrt(float64(a.Cols))
-	for i := range a.Slice() {
-		a.Slice()[i] = float32((2*rng.Float64() - 1) * bound)
+	bound := 1 / math.Sqrt(float64(in))
+	for i := range a {
+		a[i] = float32((2*rng.Float64() - 1) * bound)
 	}
 }
 
@@ -192,10 +217,12 @@ func (m *Model) describe() {
 func (m *Model) Close() error {
 	m.params, m.w = nil, nil
 	m.work.Free()
+	m.waiting.Free()
 	m.fixed.Free()
-	if m.cpu != nil {
-		m.cpu.Close()
-		m.cpu, m.k = nil, nil
+	m.frozen.Free()
+	if m.dev != nil {
+		m.dev.Close()
+		m.dev, m.far, m.k = nil, nil, nil
 	}
 	var err error
 	if m.file != nil {
@@ -209,10 +236,13 @@ func (m *Model) Close() error {
 func (m *Model) Params() []*Param { return m.params }
 
 // ZeroGrad sets every gradient to zero.
-func (m *Model) ZeroGrad() {
+func (m *Model) ZeroGrad() error {
 	for _, p := range m.params {
-		clear(p.Grad)
+		if err := p.Grad.zero(); err != nil {
+			return fmt.Errorf("%s: %w", p.Name, err)
+		}
 	}
+	return nil
 }
 
 // Info describes the base model.
@@ -221,5 +251,5 @@ func (m *Model) Info() Info { return m.info }
 // Scale is alpha over rank.
 func (m *Model) Scale() float32 { return m.scale }
 
-// Kernels is the name of the set of kernels that this CPU runs, such as "avx2" or "amx".
-func (m *Model) Kernels() string { return m.cpu.Level().String() }
+// Kernels is the name of the set of kernels that run, such as "avx2", "amx" or "cuda".
+func (m *Model) Kernels() string { return m.dev.Kernels() }

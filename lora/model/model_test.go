@@ -3,11 +3,13 @@ package model_test
 import (
 	"math"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"testing"
 
 	"cloister/llama"
 	"cloister/llama/gguf/tinygguf"
+	"cloister/lora/internal/native"
 	"cloister/lora/model"
 )
 
@@ -19,8 +21,20 @@ func open(t testing.TB, path string, cfg model.Config) *model.Model {
 	return openBest(t, path, cfg)
 }
 
+// testDevice is where the tests of this package compute: on a card that is
+// emulated (tag cudaemu), on the one that CLOISTER_TEST_DEVICE names, or on the CPU.
+func testDevice() string {
+	if native.CUDAEmulated {
+		return model.OnCUDA
+	}
+	return os.Getenv("CLOISTER_TEST_DEVICE")
+}
+
 func openBest(t testing.TB, path string, cfg model.Config) *model.Model {
 	t.Helper()
+	if cfg.Device == "" && !cfg.Naive {
+		cfg.Device = testDevice()
+	}
 	if cfg.Rank == 0 {
 		cfg.Rank = 4
 	}
@@ -50,14 +64,31 @@ func tiny(t testing.TB, change func(*tinygguf.Config)) string {
 	return path
 }
 
+// values is a copy of those of a matrix, on whatever device; edit changes them.
+func values(x model.Tensor) []float32 {
+	out := make([]float32, x.Len())
+	if err := x.Read(out); err != nil {
+		panic(err)
+	}
+	return out
+}
+
+func edit(x model.Tensor, f func(values []float32)) {
+	if err := x.Edit(f); err != nil {
+		panic(err)
+	}
+}
+
 // randomB fills every B, so that all gradients are alive.
 func randomB(m *model.Model, seed uint64) {
 	rng := rand.New(rand.NewPCG(seed, 7))
 	for i, p := range m.Params() {
 		if i%2 == 1 {
-			for j := range p.Data {
-				p.Data[j] = float32(rng.NormFloat64() * 0.1)
-			}
+			edit(p.Data, func(values []float32) {
+				for j := range values {
+					values[j] = float32(rng.NormFloat64() * 0.1)
+				}
+			})
 		}
 	}
 }

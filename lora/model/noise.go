@@ -3,8 +3,6 @@ package model
 import (
 	"hash/fnv"
 	"math"
-	"runtime"
-	"sync"
 
 	"cloister/lora/internal/native"
 )
@@ -26,71 +24,26 @@ func streamOf(name string) uint64 {
 	return h.Sum64()
 }
 
-// mix is the finaliser of SplitMix64 (Steele, Lea and Flood, 2014): of numbers
-// that follow each other it makes ones that look random.
-func mix(x uint64) uint64 {
-	x += 0x9e3779b97f4a7c15
-	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
-	x = (x ^ x>>27) * 0x94d049bb133111eb
-	return x ^ x>>31
-}
-
-// rowKey begins the draws of one token for one stream.
-func (p *pass) rowKey(t int, stream uint64) uint64 {
-	return mix(mix(p.m.key^stream) + uint64(p.batch.Seq[t])<<32 + uint64(p.batch.Pos[t]))
-}
-
-// eachRow calls f for every token, on all threads. Each row has one writer.
-func (p *pass) eachRow(f func(t int)) {
+// keys begin the draws of each token for one stream.
+func (p *pass) keys(stream uint64) []uint64 {
 	if p.plan {
-		return
+		return nil
 	}
-	threads := p.m.cfg.Threads
-	if threads <= 0 {
-		threads = runtime.GOMAXPROCS(0)
+	out := make([]uint64, p.t)
+	for t := range out {
+		out[t] = native.Mix(native.Mix(p.m.key^stream) + uint64(p.batch.Seq[t])<<32 + uint64(p.batch.Pos[t]))
 	}
-	var wg sync.WaitGroup
-	for w := range threads {
-		wg.Go(func() {
-			for t := p.t * w / threads; t < p.t*(w+1)/threads; t++ {
-				f(t)
-			}
-		})
-	}
-	wg.Wait()
+	return out
 }
 
-// drop writes src with dropout over dst, or adds it: values are set to zero
-// with the probability of Config.Dropout, to within 1/65536, and the others
-// grow so that the mean stays. A draw of 64 bits decides over four values.
-func (p *pass) drop(dst, src []float32, t int, stream uint64, add bool) {
-	const all = 1 << 16
-	limit := uint64(math.Round(p.m.cfg.Dropout * all))
-	grow := float32(all / (all - float64(limit)))
-	key := p.rowKey(t, stream)
-	var bits uint64
-	for i, v := range src {
-		if i%4 == 0 {
-			bits = mix(key + uint64(i))
-		}
-		if bits%all < limit {
-			v = 0
-		}
-		bits >>= 16
-		if add {
-			dst[i] += grow * v
-		} else {
-			dst[i] = grow * v
-		}
-	}
-}
+// limit is the share of values that dropout sets to zero, to within 1/native.DropAll.
+func (c *Config) limit() uint64 { return uint64(math.Round(c.Dropout * native.DropAll)) }
 
 // dropped is drop(x), what A of this matrix reads: x with dropout (PEFT's
 // lora_dropout; Srivastava et al., JMLR 15, 2014). The frozen matrix reads x.
 func (p *pass) dropped(x native.Mat, lin *linear) native.Mat {
 	out := p.a.Mat(x.Rows, x.Cols)
-	p.eachRow(func(t int) { p.drop(line(out, t), line(x, t), t, lin.stream, false) })
-	p.do("dropout", nil)
+	p.do("dropout", p.k.Drop(out, x, p.keys(lin.stream), p.m.cfg.limit(), false))
 	return out
 }
 
@@ -101,15 +54,7 @@ func (p *pass) addDropped(dx, du native.Mat, lin *linear) {
 	defer p.a.Release(mark)
 	through := p.a.Mat(dx.Rows, dx.Cols)
 	p.do("adapters backward", p.k.Gemm(through, false, native.Term{A: du, B: native.Float(lin.a)}))
-	p.eachRow(func(t int) { p.drop(line(dx, t), line(through, t), t, lin.stream, true) })
-	p.do("dropout", nil)
-}
-
-// line is one row of a matrix, which may have gaps between its rows.
-func line(x native.Mat, t int) []float32 {
-	row := x.Slab(t, t+1)
-	row.Stride = row.Cols
-	return row.Slice()
+	p.do("dropout", p.k.Drop(dx, through, p.keys(lin.stream), p.m.cfg.limit(), true))
 }
 
 // embeddingNoise adds NEFTune's noise (arXiv:2310.05914) to the embeddings x:
@@ -122,14 +67,9 @@ func (p *pass) embeddingNoise(x native.Mat) {
 	for _, s := range p.batch.Seq {
 		length[s]++
 	}
-	stream := streamOf("embedding noise")
-	p.eachRow(func(t int) {
-		bound := p.m.cfg.EmbeddingNoise / math.Sqrt(float64(length[p.batch.Seq[t]]*x.Cols))
-		key := p.rowKey(t, stream)
-		for i, row := 0, line(x, t); i < len(row); i++ {
-			unit := float64(mix(key+uint64(i))>>11) / (1 << 53)
-			row[i] += float32(bound * (2*unit - 1))
-		}
-	})
-	p.do("embedding noise", nil)
+	bounds := make([]float64, p.t)
+	for t := range bounds {
+		bounds[t] = p.m.cfg.EmbeddingNoise / math.Sqrt(float64(length[p.batch.Seq[t]]*x.Cols))
+	}
+	p.do("embedding noise", p.k.Noise(x, p.keys(streamOf("embedding noise")), bounds))
 }

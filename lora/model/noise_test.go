@@ -31,7 +31,7 @@ func TestNoiseGradients(t *testing.T) {
 			again := func() float64 {
 				l := backward(t, m, b, 1)
 				for i, p := range m.Params() {
-					copy(p.Grad, grads[i])
+					edit(p.Grad, func(values []float32) { copy(values, grads[i]) })
 				}
 				return l.Sum
 			}

@@ -180,7 +180,7 @@ func refGradients(t *testing.T, path string, m *model.Model, cfg model.Config, b
 		if p.Name != q.Name || p.Rows != q.Rows || p.Cols != q.Cols {
 			t.Fatalf("parameter %d is %s %dx%d, the reference's %s %dx%d", i, q.Name, q.Rows, q.Cols, p.Name, p.Rows, p.Cols)
 		}
-		for j, v := range q.Data {
+		for j, v := range values(q.Data) {
 			p.Data[j] = float64(v)
 		}
 	}

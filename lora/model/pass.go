@@ -1,8 +1,11 @@
 package model
 
 import (
+	"errors"
 	"fmt"
 	"math"
+	"sync"
+	"unsafe"
 
 	"cloister/lora/internal/native"
 )
@@ -16,6 +19,7 @@ type pass struct {
 	plan  bool  // count memory only: matrices have no data
 	noisy bool  // training with Config.Dropout or Config.EmbeddingNoise
 	held  int64 // bytes that forward leaves for backward
+	away  int64 // bytes of inputs that wait on the host
 	base  bool  // without the adapter
 	err   error
 	batch *Batch
@@ -48,10 +52,7 @@ func (p *pass) do(name string, err error) {
 // finer runs f with products of the next finer level. That is for the forward
 // products whose rounding shows most in the loss for what they cost.
 func (p *pass) finer(f func()) {
-	level := p.m.cpu.Level()
-	p.do("level", p.m.cpu.Use(level.Finer()))
-	f()
-	p.do("level", p.m.cpu.Use(level))
+	p.do("level", p.m.dev.Finer(f))
 }
 
 // begin hands out what all layers share.
@@ -65,35 +66,88 @@ func (p *pass) begin() {
 }
 
 func (p *pass) look(v *view, r *rotary, window int) {
-	v.start = p.a.Int32(p.t)
+	v.start = p.ints(p.t)
 	v.rope = p.a.Mat(p.t, p.m.shape.rotated)
-	if p.plan {
+	if !p.plan {
+		p.batch.starts(p.shared, window, v.start)
+	}
+	p.fill("rope table", v.rope, func(out []float32) { r.fill(out, p.batch) })
+}
+
+// ints and floats are n values of the host for this pass; nil in a plan.
+func (p *pass) ints(n int) []int32 {
+	if p.m.remote() {
+		return make([]int32, n)
+	}
+	return p.a.Int32(n)
+}
+
+func (p *pass) floats(n int) []float32 {
+	if p.m.remote() {
+		return make([]float32, n)
+	}
+	return p.a.Float32(n)
+}
+
+// fill lets the host write the values of x, a matrix without gaps.
+func (p *pass) fill(name string, x native.Mat, f func(values []float32)) {
+	if p.plan || p.err != nil {
 		return
 	}
-	p.batch.starts(p.shared, window, v.start)
-	r.fill(v.rope, p.batch)
-	p.prof.lap("rope table")
+	if !p.m.remote() {
+		f(x.Slice())
+		p.do(name, nil)
+		return
+	}
+	values := make([]float32, x.Rows*x.Cols)
+	f(values)
+	p.do(name, p.m.dev.Upload(x, values))
+}
+
+// values are those of x, a matrix without gaps, for the host to read.
+func (p *pass) values(name string, x native.Mat) []float32 {
+	if p.plan || p.err != nil {
+		return nil
+	}
+	if !p.m.remote() {
+		return x.Slice()
+	}
+	out := make([]float32, x.Rows*x.Cols)
+	p.do(name, p.m.dev.Download(out, x))
+	return out
 }
 
 // embed writes the embeddings of the tokens into x [t × width].
 func (p *pass) embed(x native.Mat) {
-	p.do("embedding", p.k.Embed(x, p.m.w.embedding, p.batch.Tokens))
-	if p.m.shape.embeddingScale && !p.plan {
-		by := float32(math.Sqrt(float64(x.Cols)))
-		for i := range x.Slice() {
-			x.Slice()[i] *= by
-		}
+	if p.m.w.hostEmbedding {
+		p.fill("embedding", x, func(out []float32) { p.do("embedding", p.lookUp(out)) })
+	} else {
+		p.do("embedding", p.k.Embed(x, p.m.w.embedding, p.batch.Tokens))
+	}
+	if p.m.shape.embeddingScale {
+		p.do("embedding", p.k.Scale(x, float32(math.Sqrt(float64(x.Cols)))))
 	}
 	if p.noisy {
 		p.embeddingNoise(x)
 	}
 }
 
-// zero clears a matrix without gaps.
-func (p *pass) zero(x native.Mat) {
-	if !p.plan {
-		clear(x.Slice())
+// lookUp reads the embeddings of the tokens on the host, into out [t × width].
+func (p *pass) lookUp(out []float32) error {
+	w := &p.m.w.embedding
+	workers := native.Threads(p.m.cfg.Threads)
+	errs := make([]error, workers)
+	var wg sync.WaitGroup
+	for i := range workers {
+		wg.Go(func() {
+			for t := p.t * i / workers; t < p.t*(i+1)/workers && errs[i] == nil; t++ {
+				row := unsafe.Slice((*byte)(w.Slab(int(p.batch.Tokens[t]), int(p.batch.Tokens[t])+1).Data), w.RowBytes)
+				errs[i] = native.Dequantize(w.Type, row, out[t*w.Cols:(t+1)*w.Cols])
+			}
+		})
 	}
+	wg.Wait()
+	return errors.Join(errs...)
 }
 
 // forward computes the products of a group: for each output of a matrix of it,
@@ -106,7 +160,7 @@ func (p *pass) zero(x native.Mat) {
 func (p *pass) forward(g int, l *layer, x, u native.Mat, y []native.Mat, add bool) {
 	mark := p.a.Mark()
 	defer p.a.Release(mark)
-	packed := p.m.cpu.Packed(p.a, x.Rows, x.Cols)
+	packed := p.m.dev.Packed(p.a, x.Rows, x.Cols)
 	p.do("pack", p.k.Pack(packed, x))
 	p.project(g, l, x, packed, u)
 	for _, s := range p.m.groups[g].slots {
@@ -185,7 +239,7 @@ func (p *pass) backward(g int, l *layer, x, u native.Mat, dy []native.Mat, dx na
 			left := d
 			dy = dy[1:]
 			if dx.Rows > 0 {
-				left = p.m.cpu.Packed(p.a, d.Rows, d.Cols)
+				left = p.m.dev.Packed(p.a, d.Rows, d.Cols)
 				p.do("pack", p.k.Pack(left, d))
 				terms = append(terms, native.Term{A: left, B: lin.w.Slab(from, to)})
 			}

@@ -41,16 +41,39 @@ type MemoryPlan struct {
 	// Vocabulary is what llama.cpp takes to read the tokenizer, before training.
 	Vocabulary int64 `json:"vocabulary"`
 	Examples   int64 `json:"examples"` // texts and tokens of the examples; 0 where none are given
+	// Offloaded are the inputs of layers that wait on the host, not on the card.
+	Offloaded int64 `json:"offloaded,omitempty"`
 	// Start is the adapter that training continues from, in memory beside the one
 	// that learns. Teacher is what a teacher takes while it is asked, before the
 	// first step, beyond all that training takes later. 0 where there is none.
 	Start   int64 `json:"start,omitempty"`
 	Teacher int64 `json:"teacher,omitempty"`
+	// Card is what is in the memory of a card; zero on the CPU. All of the above
+	// is the host's memory then.
+	Card CardPlan `json:"card,omitzero"`
+}
+
+// CardPlan is what training takes of the memory of a card, in bytes.
+type CardPlan struct {
+	Weights     int64 `json:"weights"` // as they are in the file, and small vectors in float32
+	Adapter     int64 `json:"adapter"`
+	Gradients   int64 `json:"gradients"`
+	Optimiser   int64 `json:"optimiser"`
+	Activations int64 `json:"activations"`
+	Work        int64 `json:"work"`
+	Scratch     int64 `json:"scratch"` // dequantised rows, packed operands, copies of heads
+	Context     int64 `json:"context"` // what the driver takes for a process
+	Teacher     int64 `json:"teacher,omitempty"`
+}
+
+// Total is the peak of what is taken on the card.
+func (p *CardPlan) Total() int64 {
+	return p.Weights + p.Adapter + p.Gradients + p.Optimiser + p.Activations + p.Work + p.Scratch + p.Context + p.Teacher
 }
 
 // Total is the peak of resident memory.
 func (p *MemoryPlan) Total() int64 {
-	return p.Weights + p.Adapter + p.Gradients + p.Optimiser + p.BestAdapter + p.Activations + p.Work + p.Scratch + p.Runtime + p.Vocabulary + p.Examples + p.Start + p.Teacher
+	return p.Offloaded + p.Weights + p.Adapter + p.Gradients + p.Optimiser + p.BestAdapter + p.Activations + p.Work + p.Scratch + p.Runtime + p.Vocabulary + p.Examples + p.Start + p.Teacher
 }
 
 // longestRow is the most tokens that a row can have in a plan.
@@ -64,6 +87,13 @@ const (
 	runtimeBytes       = 12 << 20
 	goPerHeaderByte    = 5
 	llamaPerHeaderByte = 8
+)
+
+// What CUDA takes of a process, on the card and of the host's memory: its
+// context with the kernels' code, and the libraries' own. Not measured yet.
+const (
+	ContextBytes  = 512 << 20
+	cudaHostBytes = 256 << 20
 )
 
 var programBytes = residentAtStart()
@@ -134,7 +164,7 @@ func (pl *Planner) Plan(cfg Config, rows Rows) (MemoryPlan, error) {
 	}
 	m.dry, m.file = true, pl.file
 	defer func() { m.file = nil; _ = m.Close() }()
-	if m.cpu, err = native.Plan(cfg.Threads, cfg.level()); err == nil {
+	if err = m.use(planDevice(&m.cfg)); err == nil {
 		err = m.load()
 	}
 	if err != nil {
@@ -143,14 +173,16 @@ func (pl *Planner) Plan(cfg Config, rows Rows) (MemoryPlan, error) {
 	return m.plan(rows)
 }
 
-// Asking is the memory that Open with cfg and TopK on such rows take: the
-// weights, the adapter if cfg is not Frozen, and the work.
-func (pl *Planner) Asking(cfg Config, rows Rows) (int64, error) {
+// Asking is the memory that Open with cfg and TopK on such rows take, on the
+// host and on a card: the weights, the adapter if cfg is not Frozen, and the work.
+func (pl *Planner) Asking(cfg Config, rows Rows) (host, card int64, err error) {
 	p, err := pl.Plan(cfg, Rows{Tokens: 1, Targets: 1, Valid: max(1, rows.Tokens, rows.Valid)})
 	if cfg.Frozen {
 		p.Adapter, p.Gradients = 0, 0
 	}
-	return p.Weights + p.Adapter + p.Gradients + p.Activations + p.Work + p.Scratch + goPerHeaderByte*pl.file.HeaderBytes, err
+	c := &p.Card
+	host = p.Weights + p.Adapter + p.Gradients + p.Activations + p.Work + p.Scratch + goPerHeaderByte*pl.file.HeaderBytes
+	return host, c.Total() - c.Context, err
 }
 
 // Plan is Planner.Plan for this model and its settings.
@@ -158,13 +190,13 @@ func (m *Model) Plan(rows Rows) (MemoryPlan, error) {
 	if m.w == nil {
 		return MemoryPlan{}, ErrClosed
 	}
-	cpu, err := native.Plan(m.cfg.Threads, m.cfg.level())
+	d, err := planDevice(&m.cfg)
 	if err != nil {
 		return MemoryPlan{}, err
 	}
-	defer cpu.Close()
+	defer d.Close()
 	dry := *m
-	dry.cpu = cpu
+	dry.dev = d
 	return dry.plan(rows)
 }
 
@@ -190,7 +222,7 @@ func (pl *Planner) Train(r *Rows, cfg Config, b *Batch) {
 	r.Tokens, r.Targets = max(r.Tokens, len(b.Tokens)), max(r.Targets, len(at))
 }
 
-// plan makes the pass of Backward on m.cpu, which only counts.
+// plan makes the pass of Backward on m.dev, which only counts.
 func (m *Model) plan(rows Rows) (MemoryPlan, error) {
 	if rows.Tokens < 1 || max(rows.Tokens, rows.Valid) > longestRow || rows.Targets < 0 || rows.Targets > rows.Tokens {
 		return MemoryPlan{}, fmt.Errorf("a row of %d tokens, %d of them with loss; 1 to %d tokens can be planned", rows.Tokens, rows.Targets, longestRow)
@@ -200,7 +232,7 @@ func (m *Model) plan(rows Rows) (MemoryPlan, error) {
 	if err != nil {
 		return MemoryPlan{}, err
 	}
-	c := &counter{cpu: m.cpu, seen: map[product]bool{}}
+	c := &counter{dev: m.dev, far: m.remote(), seen: map[product]bool{}}
 	if err := c.start.Reserve(4*int64(rows.Tokens) + 64); err != nil {
 		return MemoryPlan{}, err
 	}
@@ -222,13 +254,31 @@ func (m *Model) plan(rows Rows) (MemoryPlan, error) {
 	out := MemoryPlan{
 		RowTokens: rows.Tokens, RowTargets: rows.Targets, Layers: m.shape.layers, KeptLayers: kept, Rank: m.cfg.Rank, Threads: native.Threads(m.cfg.Threads), Trainable: n,
 		Adapter: 4 * n, Gradients: 4 * n, Optimiser: 8 * n, BestAdapter: 4 * n,
-		Activations: p.held, Work: peak - p.held, Scratch: m.cpu.Scratch(),
+		Activations: p.held, Work: peak - p.held, Scratch: m.dev.Scratch(),
 		Runtime: programBytes + runtimeBytes + goPerHeaderByte*m.file.HeaderBytes, Vocabulary: llamaPerHeaderByte * m.file.HeaderBytes,
 	}
 	for i := range m.file.Tensors {
 		out.Weights += int64(m.file.Tensors[i].Bytes())
 	}
+	if m.remote() {
+		m.onCard(&out, p.away)
+	}
 	return out, nil
+}
+
+// onCard turns the plan for the host into one for a card, with inputs of layers waiting on the host.
+func (m *Model) onCard(p *MemoryPlan, away int64) {
+	p.Card = CardPlan{
+		Weights: m.frozen.Peak() + m.fixed.Peak() - p.Adapter - p.Gradients - p.Optimiser,
+		Adapter: p.Adapter, Gradients: p.Gradients, Optimiser: p.Optimiser,
+		Activations: p.Activations, Work: p.Work, Scratch: p.Scratch, Context: ContextBytes,
+	}
+	p.Weights, p.Gradients, p.Optimiser, p.Activations, p.Work, p.Scratch = 0, 0, 0, 0, 0, 0
+	if m.w.hostEmbedding {
+		p.Weights = int64(m.w.embedding.Rows) * int64(m.w.embedding.RowBytes)
+	}
+	// The adapter is copied from the card while it is written.
+	p.Offloaded, p.Runtime = away, p.Runtime+cudaHostBytes+pieceBytes
 }
 
 // trainable is the number of the adapter's parameters.
@@ -247,7 +297,8 @@ func (m *Model) trainable() int64 {
 // counter is a planner whose products and attention also count the scratch of the threads.
 type counter struct {
 	planner
-	cpu   *native.CPU
+	dev   device
+	far   bool         // the device has memory of its own
 	start native.Arena // room for Attention.Start, which nobody reads
 	seen  map[product]bool
 }
@@ -273,10 +324,17 @@ func (c *counter) Gemm(dst native.Mat, add bool, terms ...native.Term) error {
 		return nil
 	}
 	c.seen[p] = true
-	return c.cpu.Gemm(dst, add, terms...)
+	return c.dev.Gemm(dst, add, terms...)
 }
 
-func (c *counter) GemmTN(g, u, x native.Mat, trans bool) error { return c.cpu.GemmTN(g, u, x, trans) }
+func (c *counter) Embed(dst native.Mat, table native.Weight, ids []int32) error {
+	if !c.far {
+		return nil
+	}
+	return c.dev.Embed(dst, table, ids)
+}
+
+func (c *counter) GemmTN(g, u, x native.Mat, trans bool) error { return c.dev.GemmTN(g, u, x, trans) }
 
 func (c *counter) begin(a *native.Attention) {
 	c.start.Release(0)
@@ -285,12 +343,12 @@ func (c *counter) begin(a *native.Attention) {
 
 func (c *counter) Attention(a native.Attention, o, lse native.Mat) error {
 	c.begin(&a)
-	return c.cpu.Attention(a, o, lse)
+	return c.dev.Attention(a, o, lse)
 }
 
 func (c *counter) AttentionBack(a native.Attention, o, lse, dO, dq, dk, dv native.Mat) error {
 	c.begin(&a)
-	return c.cpu.AttentionBack(a, o, lse, dO, dq, dk, dv)
+	return c.dev.AttentionBack(a, o, lse, dO, dq, dk, dv)
 }
 
 // ErrLarger says that a copy in another type would not be smaller.

@@ -150,7 +150,7 @@ func TestPlanIsUse(t *testing.T) {
 		}
 		n := int64(0)
 		for _, p := range m.Params() {
-			n += 4 * int64(len(p.Data))
+			n += 4 * int64(p.Len())
 		}
 		if plan.Adapter != n || plan.Gradients != n || plan.Optimiser != 2*n || plan.Trainable*4 != n {
 			t.Errorf("%d bytes of params: %+v", n, plan)

@@ -30,6 +30,14 @@ func Precisions() []Precision {
 	return out
 }
 
+// PrecisionsOn are those that a device has kernels for, the fastest first.
+func PrecisionsOn(device string) []Precision {
+	if onCard(device) {
+		return cardPrecisions
+	}
+	return Precisions()
+}
+
 // level is the set of kernels that is asked for.
 func (c *Config) level() native.Level {
 	switch {

@@ -5,7 +5,6 @@ import (
 	"math"
 
 	"cloister/llama/gguf"
-	"cloister/lora/internal/native"
 )
 
 // rotary is one form of position encoding: how far RoPE turns each pair.
@@ -127,11 +126,10 @@ func (l *loader) floats(name string, n int) []float64 {
 	return out
 }
 
-// fill writes the table [tokens × rotated] of ck_rope. Texts are long or short
+// fill writes the table [tokens × rotated] of RoPE into out. Texts are long or short
 // by themselves, however many are packed into the batch.
-func (r *rotary) fill(table native.Mat, b *Batch) {
+func (r *rotary) fill(out []float32, b *Batch) {
 	half := len(r.speed)
-	out := table.Slice()
 	long := false
 	for t := len(b.Pos) - 1; t >= 0; t-- { // from the end: the last token of a segment tells how long it is
 		if t+1 == len(b.Pos) || b.Seq[t] != b.Seq[t+1] {

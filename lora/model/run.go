@@ -166,10 +166,12 @@ func (p *pass) forwardOnly() native.Mat {
 func (p *pass) train(kept int, o objective) Loss {
 	m := p.m
 	n := m.shape.layers
-	x := make([]native.Mat, n+1) // inputs of the layers, and the last output
-	for i := range x {
-		x[i] = p.a.Mat(p.t, m.shape.width)
+	in, err := p.newInputs(n - kept)
+	if err != nil {
+		p.do("offload", err)
+		return Loss{}
 	}
+	x := in.x
 	all := make([]*saved, n)
 	var scratch *saved
 	for i := range all {
@@ -188,6 +190,7 @@ func (p *pass) train(kept int, o objective) Loss {
 	for i := range all {
 		all[i].x = x[i]
 		p.forwardLayer(&m.w.layers[i], all[i], x[i+1])
+		in.leave(i)
 	}
 	at, _ := p.batch.targets()
 	dx := p.a.Mat(p.t, m.shape.width)
@@ -199,6 +202,7 @@ func (p *pass) train(kept int, o objective) Loss {
 			p.forwardLayer(&m.w.layers[i], s, native.Mat{})
 		}
 		p.backwardLayer(i, s, dx)
+		in.done(i)
 	}
 	return loss
 }

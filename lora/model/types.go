@@ -12,7 +12,10 @@ type Config struct {
 	// Targets are the matrices that get an adapter in each layer, by GGUF name,
 	// such as attn_q and ffn_down; see TargetsOf. Empty means all.
 	Targets []string
-	// Threads that compute. 0 means one for each core.
+	// Device that computes: "cpu", "cuda", "cuda:N" or "auto"; empty: the CPU. A
+	// plan for a card needs none.
+	Device string
+	// Threads that compute on the CPU. 0 means one for each core.
 	Threads int
 	// Seed of the start values of A.
 	Seed int64
@@ -34,20 +37,17 @@ type Config struct {
 	// anew for each segment, where otherwise they are computed once. Losses and
 	// gradients are the same but for rounding; it is there for comparisons.
 	SeparatePrefixes bool
-	// Precision of products. Empty means the fastest that this CPU has.
+	// HostEmbedding leaves the table of embeddings on the host, where a card would
+	// have to hold it only to read some rows; ignored where it is the output matrix too.
+	HostEmbedding bool
+	// Offload lets the inputs of layers that are computed twice wait on the host, not on the card.
+	Offload bool
+	// Precision of products. Empty means the fastest that the device has.
 	Precision Precision
 	// Naive selects the plain C kernels, the oracle of the fast ones.
 	Naive bool
 	// Profile measures where the time goes; see Model.Profile.
 	Profile bool
-}
-
-// Param is one trained matrix, row-major: A is [rank × in], B is [out × rank].
-type Param struct {
-	Name       string // of the tensor in the adapter file, such as "blk.0.attn_q.weight.lora_a"
-	Rows, Cols int
-	// Data and Grad have Rows·Cols values each and are valid until Model.Close.
-	Data, Grad []float32
 }
 
 // Batch is one packed row of T tokens; every slice has length T.

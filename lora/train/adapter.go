@@ -37,16 +37,20 @@ type AdapterTensor struct {
 	Data       []float32
 }
 
-// newAdapter is the adapter that the params hold now. It shares their data.
-func newAdapter(architecture string, alpha float64, params []*model.Param, data [][]float32) *Adapter {
+// newAdapter is the adapter of the params with these values, which it shares if they are on the host.
+func newAdapter(architecture string, alpha float64, params []*model.Param, data []matrix) (*Adapter, error) {
 	a := &Adapter{Architecture: architecture, Alpha: alpha}
 	for i, p := range params {
 		if strings.HasSuffix(p.Name, ".lora_a") {
 			a.Rank = p.Rows
 		}
-		a.Tensors = append(a.Tensors, AdapterTensor{p.Name, p.Rows, p.Cols, data[i]})
+		values, err := data[i].Values()
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", p.Name, err)
+		}
+		a.Tensors = append(a.Tensors, AdapterTensor{p.Name, p.Rows, p.Cols, values})
 	}
-	return a
+	return a, nil
 }
 
 // WriteFile writes the adapter as llama.cpp loads it (llama-adapter.cpp), in
@@ -206,7 +210,9 @@ func (a *Adapter) into(params []*model.Param) error {
 		if !ok || t.Rows != p.Rows || t.Cols != p.Cols {
 			return fmt.Errorf("%w for this model and these targets: %s of %d × %d is missing", ErrAdapter, p.Name, p.Rows, p.Cols)
 		}
-		copy(p.Data, t.Data)
+		if err := p.Data.Write(t.Data); err != nil {
+			return fmt.Errorf("%s: %w", p.Name, err)
+		}
 	}
 	if len(params) != len(a.Tensors) {
 		return fmt.Errorf("%w for these targets: it has %d matrices, %d are trained", ErrAdapter, len(a.Tensors), len(params))

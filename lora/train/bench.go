@@ -124,14 +124,19 @@ func (b *bench) step(r *BenchResult) error {
 		b.rows.Tokens, b.rows.Targets = max(b.rows.Tokens, len(packed[i].Tokens)), max(b.rows.Targets, packed[i].TargetCount())
 	}
 	r.LossTokens += int64(targets)
-	b.m.ZeroGrad()
+	if err := b.m.ZeroGrad(); err != nil {
+		return err
+	}
 	for i := range packed {
 		if _, err := b.m.Backward((*model.Batch)(&packed[i]), 1/float64(targets)); err != nil {
 			return err
 		}
 	}
 	begin := time.Now()
-	err := b.opt.update(2e-4, clip(norm(b.m.Params(), b.c.Threads), 1))
+	norm, err := model.GradNorm(b.m.Params(), b.c.Threads)
+	if err == nil {
+		err = b.opt.update(2e-4, clip(norm, 1))
+	}
 	b.optimiser += time.Since(begin)
 	return err
 }

@@ -34,6 +34,9 @@ type identity struct {
 	Base            string `json:"base"`
 	Examples        string `json:"examples"`
 	Hyperparameters string `json:"hyperparameters"`
+	// Settings are the hyper-parameters without a precision that nobody asked
+	// for: another device may have chosen another one.
+	Settings string `json:"settings,omitempty"`
 }
 
 // differs says in words which part is another one; empty if none.
@@ -43,7 +46,7 @@ func (a identity) differs(b identity) string {
 		return "it belongs to another base model"
 	case a.Examples != b.Examples:
 		return "it belongs to other examples"
-	case a.Hyperparameters != b.Hyperparameters:
+	case a.Hyperparameters != b.Hyperparameters && (a.Settings == "" || a.Settings != b.Settings):
 		return "it belongs to other hyper-parameters"
 	}
 	return ""
@@ -77,18 +80,31 @@ type state struct {
 	Kept    []Checkpoint `json:"kept"` // Path is relative to the work folder
 }
 
-// snapshot is a checkpoint in memory. Matrices are shaped as the params.
-type snapshot struct {
+// position is the header of a checkpoint.
+type position struct {
 	Identity identity `json:"identity"`
 	State    state    `json:"state"`
 	HasBest  bool     `json:"has_best"`
+	// Arithmetic is the kind of device and its precision, as in "cuda bf16". A run
+	// that goes on with another one is the same job, to within roundings.
+	Arithmetic string `json:"arithmetic,omitempty"`
+}
 
+// snapshot is a checkpoint to be written. Matrices are shaped as the params.
+type snapshot struct {
+	position
+	params, m, v, best []matrix
+}
+
+// restored is a checkpoint that was read.
+type restored struct {
+	position
 	params, m, v, best [][]float32
 }
 
 // encode writes the file.
 func (s *snapshot) encode(w io.Writer) error {
-	header, err := json.Marshal(s)
+	header, err := json.Marshal(s.position)
 	if err != nil {
 		return err
 	}
@@ -99,15 +115,19 @@ func (s *snapshot) encode(w io.Writer) error {
 	if _, err := out.Write(append(head, header...)); err != nil {
 		return err
 	}
-	groups := [][][]float32{s.params, s.m, s.v}
+	groups := [][]matrix{s.params, s.m, s.v}
 	if s.HasBest {
 		groups = append(groups, s.best)
 	}
 	var buf []byte
 	for _, group := range groups {
 		for _, matrix := range group {
+			values, err := matrix.Values()
+			if err != nil {
+				return err
+			}
 			buf = buf[:0]
-			for _, v := range matrix {
+			for _, v := range values {
 				buf = binary.LittleEndian.AppendUint32(buf, math.Float32bits(v))
 			}
 			if _, err := out.Write(buf); err != nil {
@@ -121,7 +141,7 @@ func (s *snapshot) encode(w io.Writer) error {
 
 // decodeCheckpoint reads a file of size bytes for params of the given lengths.
 // It allocates nothing that the size does not justify.
-func decodeCheckpoint(r io.Reader, size int64, lengths []int) (*snapshot, error) {
+func decodeCheckpoint(r io.Reader, size int64, lengths []int) (*restored, error) {
 	sum := sha256.New()
 	in := io.TeeReader(r, sum)
 	head := make([]byte, len(checkpointMagic)+8)
@@ -139,8 +159,8 @@ func decodeCheckpoint(r io.Reader, size int64, lengths []int) (*snapshot, error)
 	if _, err := io.ReadFull(in, header); err != nil {
 		return nil, fmt.Errorf("%w: it ends in its header", errCheckpoint)
 	}
-	s := new(snapshot)
-	if err := json.Unmarshal(header, s); err != nil {
+	s := new(restored)
+	if err := json.Unmarshal(header, &s.position); err != nil {
 		return nil, fmt.Errorf("%w: %w", errCheckpoint, err)
 	}
 	groups := []*[][]float32{&s.params, &s.m, &s.v}
@@ -190,7 +210,7 @@ func saveCheckpoint(dir string, s *snapshot) (string, error) {
 }
 
 // loadCheckpoint reads the checkpoint of the work folder; nil if there is none.
-func loadCheckpoint(dir string, want identity, lengths []int) (*snapshot, error) {
+func loadCheckpoint(dir string, want identity, lengths []int) (*restored, error) {
 	f, err := os.Open(filepath.Join(dir, checkpointName))
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+
+	"cloister/lora/model"
 )
 
 // dump writes what the first step has computed, so that another program, such
@@ -17,9 +19,17 @@ import (
 // number, which is "targets"; "tokens"; "norm" of the whole gradient; "alpha"
 // and "rank" of the adapter; and "precision".
 func (j *job) dump(b *batch) error {
+	norm, err := model.GradNorm(j.m.Params(), j.req.Threads)
+	if err != nil {
+		return err
+	}
 	var tensors []safetensor
 	for _, p := range j.m.Params() {
-		tensors = append(tensors, safetensor{name: p.Name, shape: []int{p.Rows, p.Cols}, floats: p.Grad})
+		grad, err := p.Grad.Values()
+		if err != nil {
+			return fmt.Errorf("%s: %w", p.Name, err)
+		}
+		tensors = append(tensors, safetensor{name: p.Name, shape: []int{p.Rows, p.Cols}, floats: grad})
 	}
 	for n := range b.rows {
 		r := &b.rows[n]
@@ -37,9 +47,9 @@ func (j *job) dump(b *batch) error {
 	number := func(v float64) string { return strconv.FormatFloat(v, 'g', -1, 64) }
 	metadata := map[string]string{
 		"loss": number(b.mean()), "targets": strconv.Itoa(b.Tokens), "tokens": strconv.Itoa(b.tokens), "examples": strconv.Itoa(len(b.rows)),
-		"norm": number(norm(j.m.Params(), j.req.Threads)), "alpha": number(j.h.fileAlpha()), "rank": strconv.Itoa(j.h.Rank), "precision": j.h.Precision,
+		"norm": number(norm), "alpha": number(j.h.fileAlpha()), "rank": strconv.Itoa(j.h.Rank), "precision": j.h.Precision,
 	}
-	err := writeAtomically(j.req.DumpPath, func(w io.Writer) error { return writeSafetensors(w, metadata, tensors) })
+	err = writeAtomically(j.req.DumpPath, func(w io.Writer) error { return writeSafetensors(w, metadata, tensors) })
 	if err != nil {
 		return fmt.Errorf("cannot write the gradients: %w", err)
 	}

@@ -78,7 +78,7 @@ func TestDumpGradients(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, p := range r.params {
-		copy(p.Data, start.Tensors[i].Data)
+		write(p.Data, start.Tensors[i].Data)
 	}
 	rows := rendered(t, req.BasePath, req.Train)[:3]
 	targets, loss := 0, 0.0
@@ -106,12 +106,13 @@ func TestDumpGradients(t *testing.T) {
 		t.Errorf("metadata %v, the step's event %+v", metadata, e)
 	}
 	for _, p := range r.params {
-		if !slices.Equal(shapes[p.Name], []int{p.Rows, p.Cols}) || len(words[p.Name]) != len(p.Grad) {
+		if !slices.Equal(shapes[p.Name], []int{p.Rows, p.Cols}) || len(words[p.Name]) != p.Len() {
 			t.Fatalf("%s has the shape %v and %d values", p.Name, shapes[p.Name], len(words[p.Name]))
 		}
+		grad := values(p.Grad)
 		for i, bits := range words[p.Name] {
-			if got := math.Float32frombits(bits); math.Abs(float64(got-p.Grad[i])) > 1e-6 {
-				t.Fatalf("%s, value %d: %g, want %g", p.Name, i, got, p.Grad[i])
+			if got := math.Float32frombits(bits); math.Abs(float64(got-grad[i])) > 1e-6 {
+				t.Fatalf("%s, value %d: %g, want %g", p.Name, i, got, grad[i])
 			}
 		}
 	}

@@ -17,4 +17,8 @@ var (
 	ErrNoExamples = errors.New("there is no example to learn from")
 	// ErrMemory says that the job would not fit into the memory that is free.
 	ErrMemory = errors.New("not enough memory")
+	// ErrDevice says that the card failed in the middle of a job: it was lost, or
+	// others took its memory. The same request, here or on the CPU, resumes from
+	// the last checkpoint.
+	ErrDevice = errors.New("the card failed")
 )

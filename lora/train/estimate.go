@@ -42,12 +42,11 @@ func Estimate(ctx context.Context, req Request) (Estimation, error) {
 }
 
 func estimate(ctx context.Context, req Request, open opener) (Estimation, error) {
-	p, err := prepare(ctx, req)
-	if err != nil {
+	p, cfg, memory, err := ready(ctx, req)
+	if p == nil {
 		return Estimation{}, err
 	}
 	e := p.count()
-	cfg, memory, err := p.fit(ctx, req)
 	if err != nil {
 		return e, err
 	}

@@ -42,7 +42,9 @@ func (j *job) evaluate(ctx context.Context) error {
 	}
 	s.Since++
 	if better {
-		j.keepBest()
+		if err := j.keepBest(); err != nil {
+			return err
+		}
 	}
 	s.Stopped = valid != nil && j.h.Patience > 0 && s.Since >= j.h.Patience && s.Step < j.total
 	return nil

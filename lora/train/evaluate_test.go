@@ -31,7 +31,7 @@ func TestEvalSteps(t *testing.T) {
 		f := faulty{}
 		f.loss = func(n int, l *model.Loss, p []*model.Param) error {
 			l.Sum = tt.losses[n-1] * float64(l.Tokens)
-			best[n] = slices.Clone(p[0].Data)
+			best[n] = values(p[0].Data)
 			return nil
 		}
 		res, events, err := runFaulty(t, req, f)

@@ -49,33 +49,48 @@ var LearningRate = learningRate
 
 // AdamW makes one update of each gradient in turn and returns the param after it.
 func AdamW(start float32, grads []float32, lr, decay, limit float64) []float32 {
-	p := &model.Param{Data: []float32{start}, Grad: make([]float32, 1)}
+	p := model.NewParam("", 1, 1)
+	set := func(x model.Tensor, v float32) {
+		if err := x.Write([]float32{v}); err != nil {
+			panic(err)
+		}
+	}
+	set(p.Data, start)
 	o := newAdamW([]*model.Param{p}, &Hyperparameters{WeightDecay: decay, Beta1: defaultBeta1, Beta2: defaultBeta2, Epsilon: defaultEpsilon}, 1)
 	var out []float32
 	for _, g := range grads {
-		p.Grad[0] = g
-		o.update(lr, clip(norm(o.params, 1), limit))
-		out = append(out, p.Data[0])
+		set(p.Grad, g)
+		norm, err := model.GradNorm(o.params, 1)
+		if err == nil {
+			err = o.update(lr, clip(norm, limit))
+		}
+		data, _ := p.Data.Values()
+		if out = append(out, data[0]); err != nil {
+			panic(err)
+		}
 	}
 	return out
 }
 
 // SampleCheckpoint is a checkpoint file for params of those lengths.
 func SampleCheckpoint(lengths []int) []byte {
-	fill := func(from float32) (out [][]float32) {
+	fill := func(from float32) (out []matrix) {
 		for _, n := range lengths {
-			matrix := make([]float32, n)
-			for i := range matrix {
-				matrix[i] = from + float32(i)
+			values := make(onHost, n)
+			for i := range values {
+				values[i] = from + float32(i)
 			}
-			out = append(out, matrix)
+			out = append(out, values)
 		}
 		return out
 	}
 	loss := 1.25
 	s := &snapshot{
-		Identity: identity{"base", "examples", "hyper"}, HasBest: true, params: fill(1), m: fill(2), v: fill(3), best: fill(4),
-		State: state{Step: 12, Updates: 11, Epoch: 1, Best: &EpochStat{Epoch: 1, Step: 10, ValidLoss: &loss}, Curve: []EpochStat{{Epoch: 1, Step: 10, TrainLoss: 2, ValidLoss: &loss}}},
+		position: position{
+			Identity: identity{Base: "base", Examples: "examples", Hyperparameters: "hyper"}, HasBest: true,
+			State: state{Step: 12, Updates: 11, Epoch: 1, Best: &EpochStat{Epoch: 1, Step: 10, ValidLoss: &loss}, Curve: []EpochStat{{Epoch: 1, Step: 10, TrainLoss: 2, ValidLoss: &loss}}},
+		},
+		params: fill(1), m: fill(2), v: fill(3), best: fill(4),
 	}
 	var b bytes.Buffer
 	if err := s.encode(&b); err != nil {

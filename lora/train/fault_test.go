@@ -57,7 +57,7 @@ func TestNotANumber(t *testing.T) {
 		case 2:
 			l.Sum = math.NaN()
 		case 5:
-			params[3].Grad[1] = float32(math.Inf(1))
+			edit(params[3].Grad, func(values []float32) { values[1] = float32(math.Inf(1)) })
 		}
 		return nil
 	}})

@@ -15,9 +15,11 @@ import (
 // multiply scales every gradient.
 func multiply(params []*model.Param, by float32) {
 	for _, p := range params {
-		for i := range p.Grad {
-			p.Grad[i] *= by
-		}
+		edit(p.Grad, func(values []float32) {
+			for i := range values {
+				values[i] *= by
+			}
+		})
 	}
 }
 

@@ -9,21 +9,22 @@ import (
 )
 
 // keepBest takes the adapter of this step as the best so far.
-func (j *job) keepBest() {
+func (j *job) keepBest() error {
 	stat := j.state.stat()
 	j.state.Best, j.state.Since = &stat, 0
 	if j.best == nil {
 		j.best = like(j.m.Params())
 	}
-	for i, p := range j.m.Params() {
-		copy(j.best[i], p.Data)
-	}
+	return save(j.best, j.m.Params())
 }
 
 // keep writes an adapter into the work folder, and notes it as a checkpoint.
-func (j *job) keep(stat EpochStat, values [][]float32) error {
+func (j *job) keep(stat EpochStat, values []matrix) error {
 	name := fmt.Sprintf("%s%d.gguf", adapterPrefix, stat.Step)
-	a := newAdapter(j.p.architecture, j.h.fileAlpha(), j.m.Params(), values)
+	a, err := newAdapter(j.p.architecture, j.h.fileAlpha(), j.m.Params(), values)
+	if err != nil {
+		return err
+	}
 	if err := a.WriteFile(filepath.Join(j.req.WorkDir, name)); err != nil {
 		return fmt.Errorf("cannot write the adapter of step %d: %w", stat.Step, err)
 	}
@@ -37,17 +38,13 @@ func (j *job) writeBest() error {
 	if slices.ContainsFunc(j.state.Kept, func(k Checkpoint) bool { return k.Step == best.Step }) {
 		return nil
 	}
-	return j.keep(*best, j.best)
+	return j.keep(*best, hostMatrices(j.best))
 }
 
 // keepEpoch writes the epoch's adapter and a checkpoint, and removes adapters
 // of older epochs.
 func (j *job) keepEpoch(stat EpochStat) error {
-	var current [][]float32
-	for _, p := range j.m.Params() {
-		current = append(current, p.Data)
-	}
-	if err := j.keep(stat, current); err != nil {
+	if err := j.keep(stat, dataOf(j.m.Params())); err != nil {
 		return err
 	}
 	j.state.Kept = j.state.Kept[max(0, len(j.state.Kept)-j.h.KeepCheckpoints):]

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"cloister/lora/data"
+	"cloister/lora/model"
 )
 
 // loop runs the epochs that are left.
@@ -56,9 +57,11 @@ func (j *job) interrupted(ctx context.Context, err error) error {
 func (j *job) step(ctx context.Context, numbers []int) error {
 	b := batch{rows: pick(j.p.train, numbers)}
 	b.tokens = int(tokens(b.rows))
-	j.m.ZeroGrad()
+	err := j.m.ZeroGrad()
+	if err != nil {
+		return fmt.Errorf("step %d: %w", j.state.Step+1, err)
+	}
 	j.m.Draw(uint64(j.h.Seed)<<32 + uint64(j.state.Step))
-	var err error
 	if b.outcome, err = j.goal.learn(ctx, numbers); err != nil {
 		return fmt.Errorf("step %d: %w", j.state.Step+1, err) // if ctx ended, nothing has changed: the step is done again
 	}
@@ -80,7 +83,11 @@ type batch struct {
 // update applies the gradients of a step, tells of it and looks for divergence.
 func (j *job) update(b *batch) error {
 	s := &j.state
-	loss, norm := b.mean(), norm(j.m.Params(), j.req.Threads)
+	loss := b.mean()
+	norm, err := model.GradNorm(j.m.Params(), j.req.Threads)
+	if err != nil {
+		return err
+	}
 	rate := learningRate(j.h.Schedule, j.h.LearningRate, s.Step, max(0, j.h.WarmupSteps), j.total, j.h.Cycles)
 	s.Step++
 	s.Tokens += int64(b.tokens)

@@ -29,7 +29,7 @@ func withStart(path string, c model.Config) (train.Trainable, error) {
 		if q := r.params[i]; p.Name != q.Name || p.Rows != q.Rows || p.Cols != q.Cols {
 			return nil, errors.New("the two models order their params differently: " + p.Name + ", " + q.Name)
 		}
-		copy(p.Data, r.params[i].Data)
+		write(p.Data, values(r.params[i].Data))
 	}
 	return m, nil
 }

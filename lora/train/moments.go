@@ -2,6 +2,8 @@ package train
 
 import (
 	"encoding/binary"
+	"errors"
+	"fmt"
 	"math"
 	"runtime"
 	"runtime/debug"
@@ -21,16 +23,16 @@ func like(params []*model.Param) [][]float32 {
 	}
 	count, arena := new(native.Arena), new(native.Arena)
 	for _, p := range params {
-		count.Mat(1, len(p.Data))
+		count.Mat(1, p.Len())
 	}
 	if arena.Reserve(max(1, count.Peak())) != nil {
 		for i, p := range params {
-			out[i] = make([]float32, len(p.Data)) // Go's own error is the clearer one
+			out[i] = make([]float32, p.Len()) // Go's own error is the clearer one
 		}
 		return out
 	}
 	for i, p := range params {
-		out[i] = arena.Mat(1, len(p.Data)).Slice()
+		out[i] = arena.Float32(p.Len())
 	}
 	runtime.AddCleanup(&out[0], func(a *native.Arena) { a.Free() }, arena)
 	return out
@@ -48,25 +50,80 @@ func littleEndian(values []float32) []byte {
 	return out
 }
 
-// takeOver copies the matrices of a checkpoint.
-func takeOver(dst, src [][]float32) {
-	for i := range src {
-		copy(dst[i], src[i])
+// matrix is one of the params' matrices, on their device or on the host.
+type matrix interface {
+	// Values are read only.
+	Values() ([]float32, error)
+	Write(src []float32) error
+}
+
+// onHost is a matrix in the host's memory.
+type onHost []float32
+
+func (m onHost) Values() ([]float32, error) { return m, nil }
+
+func (m onHost) Write(src []float32) error {
+	copy(m, src)
+	return nil
+}
+
+// dataOf are the params' own values, meansOf and squaresOf their moments.
+func dataOf(params []*model.Param) []matrix {
+	return of(params, func(p *model.Param) model.Tensor { return p.Data })
+}
+func meansOf(params []*model.Param) []matrix {
+	return of(params, func(p *model.Param) model.Tensor { return p.Mean })
+}
+func squaresOf(params []*model.Param) []matrix {
+	return of(params, func(p *model.Param) model.Tensor { return p.Square })
+}
+
+func of(params []*model.Param, which func(*model.Param) model.Tensor) []matrix {
+	out := make([]matrix, len(params))
+	for i, p := range params {
+		out[i] = which(p)
 	}
+	return out
+}
+
+func hostMatrices(values [][]float32) []matrix {
+	out := make([]matrix, len(values))
+	for i, v := range values {
+		out[i] = onHost(v)
+	}
+	return out
+}
+
+// save copies the params' values to the host.
+func save(dst [][]float32, params []*model.Param) error {
+	for i, p := range params {
+		if err := p.Data.Read(dst[i]); err != nil {
+			return fmt.Errorf("%s: %w", p.Name, err)
+		}
+	}
+	return nil
+}
+
+// takeOver copies values of the host into matrices.
+func takeOver(dst []matrix, src [][]float32) error {
+	for i := range src {
+		if err := dst[i].Write(src[i]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // restore takes up the snapshot of a checkpoint and gives back the memory in
 // which it was read, which is as large as all matrices together.
-func (j *job) restore(s *snapshot) {
-	for i, p := range j.m.Params() {
-		copy(p.Data, s.params[i])
+func (j *job) restore(r *restored) error {
+	params := j.m.Params()
+	err := errors.Join(takeOver(dataOf(params), r.params), takeOver(meansOf(params), r.m), takeOver(squaresOf(params), r.v))
+	if r.best != nil {
+		j.best = like(params)
+		err = errors.Join(err, takeOver(hostMatrices(j.best), r.best))
 	}
-	takeOver(j.opt.m, s.m)
-	takeOver(j.opt.v, s.v)
-	if s.best != nil {
-		j.best = like(j.m.Params())
-		takeOver(j.best, s.best)
-	}
-	s.params, s.m, s.v, s.best = nil, nil, nil, nil
+	r.params, r.m, r.v, r.best = nil, nil, nil, nil
 	debug.FreeOSMemory()
+	return err
 }

@@ -13,7 +13,9 @@ func Curve(m Trainable, batches [][]data.Row, rates []float64) ([]float64, error
 	opt := newAdamW(m.Params(), &Hyperparameters{Beta1: defaultBeta1, Beta2: defaultBeta2, Epsilon: defaultEpsilon}, 0)
 	var out []float64
 	for i, rows := range batches {
-		m.ZeroGrad()
+		if err := m.ZeroGrad(); err != nil {
+			return nil, err
+		}
 		sum, targets := 0.0, 0
 		for j := range rows {
 			targets += rows[j].Targets()
@@ -25,7 +27,11 @@ func Curve(m Trainable, batches [][]data.Row, rates []float64) ([]float64, error
 			}
 			sum += l.Sum
 		}
-		if err := opt.update(rates[i], clip(norm(m.Params(), 0), 1)); err != nil {
+		norm, err := model.GradNorm(m.Params(), 0)
+		if err == nil {
+			err = opt.update(rates[i], clip(norm, 1))
+		}
+		if err != nil {
 			return nil, err
 		}
 		out = append(out, sum/float64(targets))
@@ -37,9 +43,16 @@ func Curve(m Trainable, batches [][]data.Row, rates []float64) ([]float64, error
 func NewAdapter(architecture string, alpha float64, params []*model.Param) *Adapter {
 	values := make([][]float32, len(params))
 	for i, p := range params {
-		values[i] = append([]float32(nil), p.Data...)
+		values[i] = make([]float32, p.Len())
 	}
-	return newAdapter(architecture, alpha, params, values)
+	if err := save(values, params); err != nil {
+		panic(err)
+	}
+	a, err := newAdapter(architecture, alpha, params, hostMatrices(values))
+	if err != nil {
+		panic(err)
+	}
+	return a
 }
 
 // Fill puts an adapter into a model's params.

@@ -134,9 +134,11 @@ func randomB(m *model.Model) {
 	rng := rand.New(rand.NewPCG(11, 7))
 	for i, p := range m.Params() {
 		if i%2 == 1 {
-			for j := range p.Data {
-				p.Data[j] = float32(rng.NormFloat64() * 0.02)
-			}
+			edit(p.Data, func(values []float32) {
+				for j := range values {
+					values[j] = float32(rng.NormFloat64() * 0.02)
+				}
+			})
 		}
 	}
 }
@@ -158,16 +160,16 @@ func compareGradients(t testing.TB, m *model.Model, want *train.Adapter) apart {
 	out := apart{worstCosine: 1}
 	var got, all []float32
 	for _, p := range m.Params() {
-		w := byName[p.Name]
-		if len(w) != len(p.Grad) {
-			t.Fatalf("%s: %d gradients of PyTorch, %d here", p.Name, len(w), len(p.Grad))
+		w, grad := byName[p.Name], values(p.Grad)
+		if len(w) != len(grad) {
+			t.Fatalf("%s: %d gradients of PyTorch, %d here", p.Name, len(w), len(grad))
 		}
-		relative, cosine := train.Apart(p.Grad, w)
+		relative, cosine := train.Apart(grad, w)
 		if !(relative <= out.worstRelative) {
 			out.worstRelative, out.worst = relative, p.Name
 		}
 		out.worstCosine = min(out.worstCosine, cosine)
-		got, all = append(got, p.Grad...), append(all, w...)
+		got, all = append(got, grad...), append(all, w...)
 	}
 	if len(m.Params()) != len(want.Tensors) {
 		t.Fatalf("%d matrices of PyTorch, %d here", len(want.Tensors), len(m.Params()))

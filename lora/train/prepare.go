@@ -30,11 +30,13 @@ const packLength = 512
 // prepared is a job whose examples are tokenised and whose hyper-parameters
 // are all known.
 type prepared struct {
+	where        where
 	architecture string
 	facts        Facts
 	guessing     float64 // loss of a model to which all tokens are alike
 	vocab        int
 	h            Hyperparameters
+	asked        string // precision; empty: it was chosen
 	train, valid []data.Row
 	rowLen       int // of packed rows, at most
 	init         *Adapter
@@ -52,11 +54,15 @@ func prepare(ctx context.Context, req Request) (*prepared, error) {
 	if err := req.Hyperparameters.Validate(); err != nil {
 		return nil, err
 	}
-	has := model.Precisions()
-	if of := req.Hyperparameters.Precision; of != "" && !slices.Contains(has, model.Precision(of)) {
-		return nil, wrong("precision", "is %s, which this CPU does not multiply; leave it out or take %s", of, float32s)
+	w, err := settle(&req)
+	if err != nil {
+		return nil, err
 	}
-	p := &prepared{h: req.Hyperparameters}
+	has := model.PrecisionsOn(w.device)
+	if of := req.Hyperparameters.Precision; of != "" && !slices.Contains(has, model.Precision(of)) {
+		return nil, wrong("precision", "is %s, which %s does not multiply; leave it out or take %s", of, w, float32s)
+	}
+	p := &prepared{where: w, h: req.Hyperparameters, asked: req.Hyperparameters.Precision}
 	if err := p.base(req.BasePath); err != nil {
 		return nil, err
 	}
@@ -85,7 +91,7 @@ func prepare(ctx context.Context, req Request) (*prepared, error) {
 			p.facts.Desirable++
 		}
 	}
-	p.facts.Tokens, p.facts.Precisions = tokens(p.train), has
+	p.facts.Tokens, p.facts.Precisions, p.facts.OnCard = tokens(p.train), has, w.card != nil
 	p.resolve()
 	p.train = p.cut(p.train, "training")
 	p.valid = p.cut(p.valid, "validation")
@@ -324,10 +330,17 @@ func (p *prepared) identify() {
 		}
 	}
 	p.identity.Examples = hex.EncodeToString(h.Sum(nil))
-	h.Reset()
 	settings := p.h
 	settings.LearningRateMultiplier = 0
-	text, _ := json.Marshal(settings) // a struct of numbers and strings
+	p.identity.Hyperparameters = p.settings(settings)
+	settings.Precision = p.asked
+	p.identity.Settings = p.settings(settings)
+}
+
+// settings fingerprints hyper-parameters with what they refer to.
+func (p *prepared) settings(s Hyperparameters) string {
+	h := sha256.New()
+	text, _ := json.Marshal(s) // a struct of numbers and strings
 	_, _ = h.Write(text)
 	if p.init != nil {
 		for _, t := range p.init.Tensors {
@@ -337,7 +350,16 @@ func (p *prepared) identify() {
 	if p.teacher != nil {
 		_, _ = io.WriteString(h, p.teacher.fingerprint)
 	}
-	p.identity.Hyperparameters = hex.EncodeToString(h.Sum(nil))
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// arithmetic is what decides the last digits of all results.
+func (p *prepared) arithmetic() string {
+	kind := model.OnCPU
+	if p.where.card != nil {
+		kind = model.OnCUDA
+	}
+	return kind + " " + p.h.Precision
 }
 
 // hashRow hashes what a row says, what is thought of it included.

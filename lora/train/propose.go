@@ -18,7 +18,7 @@ type Proposal struct {
 	BatchSize int    `json:"batch_size,omitempty"`
 	Type      string `json:"type,omitempty"` // of the matrices of a copy of the base model
 	Weights   int64  `json:"weights"`        // bytes that the model, or the copy, then has
-	Total     int64  `json:"total"`          // bytes that the job would take
+	Total     int64  `json:"total"`          // bytes that the job would take, of a card's memory if it trains there
 	Text      string `json:"text"`
 }
 
@@ -62,7 +62,8 @@ func (b *budget) fits(change func(*budget)) (total, weights int64, ok bool, err 
 	c := *b
 	change(&c)
 	p, _, err := c.plan()
-	return p.Total(), p.Weights, err == nil && p.Total() <= b.free, err
+	total, _ = b.scarce(&p)
+	return total, p.Weights + p.Card.Weights, err == nil && b.within(&p), err
 }
 
 // shorten is the change to rows of at most n tokens.

@@ -31,10 +31,12 @@ func openRef(path string, c model.Config) (*refModel, error) {
 	}
 	r := &refModel{m: m}
 	for _, p := range m.Params() {
-		q := &model.Param{Name: p.Name, Rows: p.Rows, Cols: p.Cols, Data: make([]float32, len(p.Data)), Grad: make([]float32, len(p.Data))}
-		for i, v := range p.Data {
-			q.Data[i] = float32(v)
-		}
+		q := model.NewParam(p.Name, p.Rows, p.Cols)
+		edit(q.Data, func(values []float32) {
+			for i, v := range p.Data {
+				values[i] = float32(v)
+			}
+		})
 		r.params = append(r.params, q)
 	}
 	return r, nil
@@ -44,17 +46,37 @@ func (r *refModel) Params() []*model.Param { return r.params }
 func (r *refModel) Draw(uint64)            {}
 func (r *refModel) Close() error           { return nil }
 
-func (r *refModel) ZeroGrad() {
+func (r *refModel) ZeroGrad() error {
 	r.m.ZeroGrad()
 	for _, p := range r.params {
-		clear(p.Grad)
+		edit(p.Grad, func(values []float32) { clear(values) })
 	}
+	return nil
+}
+
+// values is a copy of those of a matrix, on whatever device; edit and write change them.
+func values(x model.Tensor) []float32 {
+	out := make([]float32, x.Len())
+	if err := x.Read(out); err != nil {
+		panic(err)
+	}
+	return out
+}
+
+func edit(x model.Tensor, f func(values []float32)) {
+	if err := x.Edit(f); err != nil {
+		panic(err)
+	}
+}
+
+func write(x model.Tensor, from []float32) {
+	edit(x, func(values []float32) { copy(values, from) })
 }
 
 // push copies the params into the reference.
 func (r *refModel) push() {
 	for i, p := range r.m.Params() {
-		for j, v := range r.params[i].Data {
+		for j, v := range values(r.params[i].Data) {
 			p.Data[j] = float64(v)
 		}
 	}
@@ -70,9 +92,11 @@ func (r *refModel) Backward(b *model.Batch, scale float64) (model.Loss, error) {
 	r.push()
 	l, err := r.m.Backward((*ref.Batch)(b), scale)
 	for i, p := range r.m.Params() {
-		for j, g := range p.Grad {
-			r.params[i].Grad[j] = float32(g)
-		}
+		edit(r.params[i].Grad, func(values []float32) {
+			for j, g := range p.Grad {
+				values[j] = float32(g)
+			}
+		})
 	}
 	return model.Loss(l), err
 }

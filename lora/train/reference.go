@@ -1,6 +1,8 @@
 package train
 
 import (
+	"errors"
+
 	"cloister/lora/data"
 	"cloister/lora/model"
 	"cloister/lora/preference"
@@ -61,18 +63,15 @@ func (s *scorer) reference(b *data.Packed) ([]float64, error) {
 	if s.now == nil {
 		s.now = like(params)
 	}
-	for i, p := range params {
-		copy(s.now[i], p.Data)
-	}
-	defer func() {
-		for i, p := range params {
-			copy(p.Data, s.now[i])
-		}
-	}()
-	if err := s.init.into(params); err != nil {
+	if err := save(s.now, params); err != nil {
 		return nil, err
 	}
-	return s.policy(b)
+	err := s.init.into(params)
+	var sums []float64
+	if err == nil {
+		sums, err = s.policy(b)
+	}
+	return sums, errors.Join(err, takeOver(dataOf(params), s.now))
 }
 
 // remembered is reference, computed once for the example that key stands for.

@@ -18,7 +18,8 @@ type Facts struct {
 	Parameters              int64             // of the base
 	Context                 int               // tokens that the base was trained for; 0: unknown
 	Tokens                  int64             // of all training examples
-	Precisions              []model.Precision // that this machine has
+	Precisions              []model.Precision // that the device has
+	OnCard                  bool              // the device is a card
 	Targets                 []string          // matrices of the base that can have an adapter; nil: unknown
 	Taught                  bool              // there is a teacher
 	Desirable               int               // training examples whose answer is desirable, of judged ones
@@ -262,6 +263,10 @@ func (r *resolver) precision() {
 		r.h.Precision = p
 		r.chose("precision", p, "%s", why)
 	}
+	device := "this CPU"
+	if r.f.OnCard {
+		device = "the card"
+	}
 	large := r.f.Architecture == "gemma3"
 	switch {
 	case r.h.Precision != "":
@@ -270,9 +275,9 @@ func (r *resolver) precision() {
 	case large && has(bf16):
 		choose(float32s, "a few activations of gemma3 are so large that rounding them to BF16 hides young gradients")
 	case has(bf16):
-		choose(bf16, "this CPU multiplies BF16 several times faster, and sums, norms and softmax stay in float32")
+		choose(bf16, device+" multiplies BF16 several times faster, and sums, norms and softmax stay in float32")
 	default:
-		choose(float32s, "this CPU does not multiply BF16")
+		choose(float32s, device+" does not multiply BF16")
 	}
 }
 

@@ -16,7 +16,7 @@ import (
 type trainable interface {
 	// Params are the adapter's matrices in an order that never changes.
 	Params() []*model.Param
-	ZeroGrad()
+	ZeroGrad() error
 	// Loss is the forward pass; Backward adds scale·d(Sum)/d(param) to Grad.
 	Loss(b *model.Batch) (model.Loss, error)
 	Backward(b *model.Batch, scale float64) (model.Loss, error)
@@ -68,11 +68,7 @@ func run(ctx context.Context, req Request, emit func(Event), open opener) (Resul
 		return Result{}, err
 	}
 	emit(Event{Kind: "info", Message: fmt.Sprintf("Reading %d training and %d validation examples", len(req.Train), len(req.Valid))})
-	p, err := prepare(ctx, req)
-	if err != nil {
-		return Result{}, err
-	}
-	cfg, memory, err := p.fit(ctx, req)
+	p, cfg, memory, err := ready(ctx, req)
 	if err == nil && !memory.Fits {
 		err = memory.Refusal()
 	}
@@ -82,14 +78,22 @@ func run(ctx context.Context, req Request, emit func(Event), open opener) (Resul
 	emit(Event{Kind: "info", Message: memory.String()})
 	m, err := p.open(req, cfg, open)
 	if err != nil {
-		return Result{}, err
+		return Result{}, p.where.failed(err)
 	}
 	defer m.Close()
+	emit(Event{Kind: "info", Message: fmt.Sprintf("Training on %s", p.where)})
 	j := newJob(req, p, m, emit)
+	r, err := j.run(ctx)
+	return r, p.where.failed(err)
+}
+
+// run takes up a checkpoint if there is one and does what is left.
+func (j *job) run(ctx context.Context) (Result, error) {
 	if err := j.resume(); err != nil {
 		return Result{}, err
 	}
-	if err = j.goal.begin(ctx, emit); ctx.Err() != nil {
+	err := j.goal.begin(ctx, j.emit)
+	if ctx.Err() != nil {
 		return Result{}, ErrStopped // nothing has changed that a checkpoint would have to keep
 	}
 	if err == nil {
@@ -106,13 +110,13 @@ func (p *prepared) fit(ctx context.Context, req Request) (model.Config, Memory, 
 	cfg := model.Config{
 		Rank: p.h.Rank, Alpha: float32(p.h.fileAlpha()), Targets: p.h.Targets, Threads: req.Threads, Seed: p.h.Seed,
 		Dropout: p.h.Dropout, EmbeddingNoise: p.h.NoiseAlpha, Precision: model.Precision(p.h.Precision),
+		Device: p.where.device, Offload: req.Offload && p.where.card != nil,
 	}
 	b, err := p.budget(ctx, req, cfg)
 	if err != nil {
 		return cfg, Memory{}, err
 	}
-	memory, limit, err := b.memory(ctx)
-	cfg.MemoryLimit = limit
+	memory, cfg, err := b.memory(ctx)
 	return cfg, memory, err
 }
 
@@ -164,7 +168,7 @@ func newJob(req Request, p *prepared, m trainable, emit func(Event)) *job {
 func (j *job) resume() error {
 	var lengths []int
 	for _, p := range j.m.Params() {
-		lengths = append(lengths, len(p.Data))
+		lengths = append(lengths, p.Len())
 	}
 	s, err := loadCheckpoint(j.req.WorkDir, j.p.identity, lengths)
 	if err == nil && s != nil {
@@ -182,8 +186,13 @@ func (j *job) resume() error {
 		}
 		return nil
 	}
-	j.restore(s)
+	if err := j.restore(s); err != nil {
+		return fmt.Errorf("cannot take up the checkpoint: %w", err)
+	}
 	j.opt.t, j.state, j.earlier = s.State.Updates, s.State, s.State.Seconds
+	if now := j.p.arithmetic(); s.Arithmetic != "" && s.Arithmetic != now {
+		j.emit(Event{Kind: "warning", Message: fmt.Sprintf("The steps so far were computed by %s, the others are by %s: results differ in their last digits from those of a run on one of them", s.Arithmetic, now)})
+	}
 	j.emit(Event{Kind: "info", Message: fmt.Sprintf("Resuming after step %d of %d", j.state.Step, j.total), Step: j.state.Step, TotalSteps: j.total})
 	return nil
 }
@@ -212,10 +221,8 @@ func (s *state) check(ends []int) error {
 // save writes a checkpoint of the present state.
 func (j *job) save() error {
 	j.state.Seconds = j.earlier + j.clock.seconds()
-	s := &snapshot{Identity: j.p.identity, State: j.state, HasBest: j.best != nil, m: j.opt.m, v: j.opt.v, best: j.best}
-	for _, p := range j.m.Params() {
-		s.params = append(s.params, p.Data)
-	}
+	params := j.m.Params()
+	s := &snapshot{position{j.p.identity, j.state, j.best != nil, j.p.arithmetic()}, dataOf(params), meansOf(params), squaresOf(params), hostMatrices(j.best)}
 	path, err := saveCheckpoint(j.req.WorkDir, s)
 	if err != nil {
 		return fmt.Errorf("cannot write a checkpoint: %w", err)
@@ -229,7 +236,10 @@ func (j *job) finish() error {
 	if j.best == nil {
 		return fmt.Errorf("%w: no epoch ended with a finite validation loss", ErrDiverged)
 	}
-	a := newAdapter(j.p.architecture, j.h.fileAlpha(), j.m.Params(), j.best)
+	a, err := newAdapter(j.p.architecture, j.h.fileAlpha(), j.m.Params(), hostMatrices(j.best))
+	if err != nil {
+		return err
+	}
 	if err := a.WriteFile(j.req.OutPath); err != nil {
 		return fmt.Errorf("cannot write the adapter: %w", err)
 	}

@@ -84,7 +84,7 @@ func TestAdapterInLlamaCpp(t *testing.T) {
 		if tensor.Name != r.params[i].Name {
 			t.Fatalf("tensor %d is %s", i, tensor.Name)
 		}
-		copy(r.params[i].Data, tensor.Data)
+		write(r.params[i].Data, tensor.Data)
 	}
 	r.push()
 	m, err := llama.Open(req.BasePath)
@@ -150,7 +150,7 @@ func TestFirstStep(t *testing.T) {
 		sum.Sum, sum.Tokens = sum.Sum+l.Sum, sum.Tokens+l.Tokens
 	}
 	for _, p := range r.params {
-		for _, g := range p.Grad {
+		for _, g := range values(p.Grad) {
 			norm += float64(g) * float64(g)
 		}
 	}

@@ -53,7 +53,7 @@ func (p *prepared) withTeacher(req Request) error {
 		return err
 	}
 	defer f.Close()
-	t := &teaching{path: req.TeacherPath, cfg: model.Config{Frozen: true, Threads: req.Threads}, vocab: p.vocab}
+	t := &teaching{path: req.TeacherPath, cfg: model.Config{Frozen: true, Threads: req.Threads, Device: p.where.device}, vocab: p.vocab}
 	if t.fingerprint, err = fingerprint(req.TeacherPath, f); err != nil {
 		return err
 	}
@@ -85,14 +85,14 @@ func (t *teaching) open() (*model.Model, error) {
 	return m, nil
 }
 
-// asking is the memory that the teacher takes while it is asked.
-func (p *prepared) asking() (int64, error) {
+// asking is the memory that the teacher takes while it is asked, on the host and on a card.
+func (p *prepared) asking() (host, card int64, err error) {
 	if p.teacher == nil {
-		return 0, nil
+		return 0, 0, nil
 	}
 	pl, err := model.OpenPlanner(p.teacher.path)
 	if err != nil {
-		return 0, fmt.Errorf("the teacher: %w", err)
+		return 0, 0, fmt.Errorf("the teacher: %w", err)
 	}
 	var rows model.Rows
 	for _, list := range [][]data.Row{p.train, p.valid} {
@@ -100,11 +100,11 @@ func (p *prepared) asking() (int64, error) {
 			pl.Valid(&rows, p.teacher.cfg, (*model.Batch)(&b))
 		}
 	}
-	n, err := pl.Asking(p.teacher.cfg, rows)
+	host, card, err = pl.Asking(p.teacher.cfg, rows)
 	if a := p.teacher.adapter; a != nil {
-		n += a.bytes() // what was read of its file stays, too
+		host += a.bytes() // what was read of its file stays, too
 	}
-	return n, err
+	return host, card, err
 }
 
 func newTaught(p *prepared, m trainable) *taught {

@@ -36,6 +36,15 @@ type Request struct {
 	// InitPath is an adapter to continue from; empty: a new one. Rank, alpha and
 	// targets are the adapter's then.
 	InitPath string `json:"init_path,omitempty"`
+	// Device that trains: "cpu", "cuda", "cuda:N" or "auto", a card if one is there
+	// and large enough; empty: the CPU. It is no part of what the job is: a job
+	// may resume on another device.
+	Device string `json:"device,omitempty"`
+	// DeviceMemory is the bytes that the job may take on the card; 0 means those
+	// that are free there.
+	DeviceMemory int64 `json:"device_memory,omitempty"`
+	// Offload lets inputs of layers wait on the host rather than on the card, where it saves anything.
+	Offload bool `json:"offload_activations,omitempty"`
 	// Memory is the bytes that the job may take, the mapped model included; 0
 	// means those that are free when it starts.
 	Memory int64 `json:"memory,omitempty"`

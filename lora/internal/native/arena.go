@@ -58,10 +58,22 @@ var mapped atomic.Int64
 // Mapped is the number of bytes that all arenas of the process hold.
 func Mapped() int64 { return mapped.Load() }
 
+// Memory is where an arena takes its memory from.
+type Memory interface {
+	// Alloc returns bytes of memory with undefined content, or an error that wraps ErrMemory.
+	Alloc(bytes int64) (unsafe.Pointer, error)
+	// Free gives back what Alloc returned.
+	Free(p unsafe.Pointer)
+}
+
 // Arena hands out memory in order and takes it back all at once. Without
 // Reserve it only counts, so that the same code plans and allocates.
 type Arena struct {
-	mem  []byte
+	// Of is the memory that Reserve takes; nil means this process's own, outside
+	// Go's heap. It must not change while anything is reserved.
+	Of   Memory
+	mem  unsafe.Pointer
+	size int64
 	used int64
 	peak int64
 }
@@ -70,32 +82,49 @@ type Arena struct {
 // mapped anew only when there is too little; its content is undefined.
 func (a *Arena) Reserve(bytes int64) error {
 	a.used, a.peak = 0, 0
-	if bytes <= int64(len(a.mem)) {
+	if bytes <= a.size {
 		return nil
 	}
 	a.Free()
 	bytes = (bytes + pageSize - 1) / pageSize * pageSize
+	alloc := mapMemory
+	if a.Of != nil {
+		alloc = a.Of.Alloc
+	}
+	mem, err := alloc(bytes)
+	if err != nil {
+		return fmt.Errorf("%d bytes: %w", bytes, err)
+	}
+	a.mem, a.size = mem, bytes
+	return nil
+}
+
+// mapMemory takes memory of this process outside Go's heap.
+func mapMemory(bytes int64) (unsafe.Pointer, error) {
 	mem, err := syscall.Mmap(-1, 0, int(bytes), syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
 	if err != nil {
-		return fmt.Errorf("%w: %d bytes: %w", ErrMemory, bytes, err)
+		return nil, fmt.Errorf("%w: %w", ErrMemory, err)
 	}
 	_ = syscall.Madvise(mem, madvHugepage) // fewer TLB misses where the system has huge pages
-	a.mem = mem
 	mapped.Add(int64(len(mem)))
-	return nil
+	return ptr(mem), nil
 }
 
 // Free gives the memory back. Everything handed out is invalid.
 func (a *Arena) Free() {
-	if a.mem != nil {
-		mapped.Add(-int64(len(a.mem)))
-		_ = syscall.Munmap(a.mem)
+	switch {
+	case a.mem == nil:
+	case a.Of != nil:
+		a.Of.Free(a.mem)
+	default:
+		mapped.Add(-a.size)
+		_ = syscall.Munmap(unsafe.Slice((*byte)(a.mem), a.size))
 	}
-	*a = Arena{}
+	*a = Arena{Of: a.Of}
 }
 
 // Size is the bytes reserved.
-func (a *Arena) Size() int64 { return int64(len(a.mem)) }
+func (a *Arena) Size() int64 { return a.size }
 
 // Peak is the most bytes that were in use since Reserve.
 func (a *Arena) Peak() int64 { return a.peak }
@@ -104,7 +133,9 @@ func (a *Arena) Peak() int64 { return a.peak }
 func (a *Arena) Mark() int64        { return a.used }
 func (a *Arena) Release(mark int64) { a.used = mark }
 
-// bytes returns nil from an arena that only counts.
+// Raw hands out n bytes, not cleared; nil from an arena that only counts.
+func (a *Arena) Raw(n int64) unsafe.Pointer { return a.bytes(n) }
+
 func (a *Arena) bytes(n int64) unsafe.Pointer {
 	at := a.used
 	a.used += (n + alignment - 1) / alignment * alignment
@@ -112,10 +143,10 @@ func (a *Arena) bytes(n int64) unsafe.Pointer {
 	if a.mem == nil {
 		return nil
 	}
-	if a.used > int64(len(a.mem)) {
-		panic(fmt.Sprintf("native: arena of %d bytes overrun by %d", len(a.mem), a.used-int64(len(a.mem))))
+	if a.used > a.size {
+		panic(fmt.Sprintf("native: arena of %d bytes overrun by %d", a.size, a.used-a.size))
 	}
-	return unsafe.Pointer(&a.mem[at])
+	return unsafe.Add(a.mem, at)
 }
 
 // Mat hands out rows x cols values, not cleared.
@@ -124,15 +155,22 @@ func (a *Arena) Mat(rows, cols int) Mat {
 }
 
 // Int32 hands out n values, not cleared; nil from an arena that only counts.
-func (a *Arena) Int32(n int) []int32 { return view[int32](a.bytes(4*int64(n)), n) }
+func (a *Arena) Int32(n int) []int32 { return view[int32](a, 4*int64(n), n) }
+
+// Float32 hands out n values, not cleared; nil from an arena that only counts.
+func (a *Arena) Float32(n int) []float32 { return view[float32](a, 4*int64(n), n) }
 
 // Float64 hands out n values, not cleared; nil from an arena that only counts.
-func (a *Arena) Float64(n int) []float64 { return view[float64](a.bytes(8*int64(n)), n) }
+func (a *Arena) Float64(n int) []float64 { return view[float64](a, 8*int64(n), n) }
 
 // Bytes hands out n bytes, not cleared; nil from an arena that only counts.
-func (a *Arena) Bytes(n int) []byte { return view[byte](a.bytes(int64(n)), n) }
+func (a *Arena) Bytes(n int) []byte { return view[byte](a, int64(n), n) }
 
-func view[T any](p unsafe.Pointer, n int) []T {
+func view[T any](a *Arena, bytes int64, n int) []T {
+	if a.Of != nil {
+		panic("native: a slice of a device's memory")
+	}
+	p := a.bytes(bytes)
 	if p == nil {
 		return nil
 	}

@@ -114,7 +114,10 @@ func (l Level) Supported() bool {
 }
 
 // CPU is a ck_pool.
-type CPU struct{ p *C.ck_pool }
+type CPU struct {
+	p       *C.ck_pool
+	threads int
+}
 
 // Open is ck_pool_new. 0 threads means one for each core, here and in Plan.
 func Open(threads int, level Level) (*CPU, error) {
@@ -125,8 +128,8 @@ func open(threads int, level Level, pool func(t, l C.int, out **C.ck_pool) C.int
 	if !level.Supported() {
 		return nil, fmt.Errorf("native: this CPU does not run the %s kernels", level)
 	}
-	c := new(CPU)
-	if err := status(pool(C.int(Threads(threads)), C.int(level), &c.p)); err != nil {
+	c := &CPU{threads: Threads(threads)}
+	if err := status(pool(C.int(c.threads), C.int(level), &c.p)); err != nil {
 		return nil, err
 	}
 	return c, nil
@@ -160,6 +163,14 @@ func (c *CPU) Level() Level { return Level(C.ck_pool_level(c.p)) }
 // Use is ck_pool_use: the calls that follow run at another level. What Pack has
 // packed is for the level of that call.
 func (c *CPU) Use(l Level) error { return status(C.ck_pool_use(c.p, C.int(l))) }
+
+// Finer runs f with products of the next finer level; see Level.Finer.
+func (c *CPU) Finer(f func()) error {
+	level := c.Level()
+	err := c.Use(level.Finer())
+	f()
+	return errors.Join(err, c.Use(level))
+}
 
 // Scratch is ck_pool_scratch: bytes that the threads hold beside the arenas.
 func (c *CPU) Scratch() int64 { return int64(C.ck_pool_scratch(c.p)) }

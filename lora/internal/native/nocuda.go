@@ -8,6 +8,9 @@ import "unsafe"
 // methods.
 type CUDA struct{}
 
+// CUDAEmulated says that cards are emulated on the CPU: this is not such a build.
+const CUDAEmulated = false
+
 // CUDADevices is empty in this build.
 func CUDADevices() ([]CUDADevice, error) { return nil, nil }
 

@@ -33,4 +33,9 @@ src="$cache/llama.cpp-$LLAMA_CPP_COMMIT"
     cat /usr/share/doc/libc6/copyright /usr/share/common-licenses/LGPL-2.1
     section "libstdc++ and libgcc, linked statically under the GCC Runtime Library Exception"
     cat "/usr/share/doc/gcc-$(gcc -dumpversion)-base/copyright"
+    section "CUTLASS $(sed 's/.*==\([^ ]*\) .*/\1/' <<<"$CUTLASS_WHEEL"), in bin/cloister-cuda only"
+    cat "$(dirname "$(third_party/cutlass.sh)")/LICENSE.txt"
+    # Attachment A of these terms lists libcudart_static.a among what may be passed on.
+    section "NVIDIA CUDA runtime $CUDA_VERSION, linked statically in bin/cloister-cuda only"
+    cat "$(CUDA_HOME='' third_party/cuda.sh)"/licences/nvidia_cuda_runtime-*.txt
 } | sed 's/\r$//' >"$here/LICENSES.txt"

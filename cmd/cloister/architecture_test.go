@@ -120,7 +120,7 @@ func TestLicences(t *testing.T) {
 	if len(modules) < 10 {
 		t.Fatalf("%d modules", len(modules))
 	}
-	for _, m := range append(modules, "github.com/pkoukk/tiktoken-go-loader v0.0.2", "llama.cpp ", "GNU C Library", "libstdc++ and libgcc") {
+	for _, m := range append(modules, "github.com/pkoukk/tiktoken-go-loader v0.0.2", "llama.cpp ", "GNU C Library", "libstdc++ and libgcc", "CUTLASS ", "NVIDIA CUDA runtime ") {
 		if !bytes.Contains(text, []byte("=\n"+m)) {
 			t.Errorf("the licence of %s is missing; run third_party/licenses.sh", m)
 		}

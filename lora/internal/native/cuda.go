@@ -110,6 +110,38 @@ func (c *CUDA) Get(dst []byte, src unsafe.Pointer) error {
 // Wait returns when all work is done.
 func (c *CUDA) Wait() error { return c.status("wait", C.cd_wait(c.p)) }
 
+// Pin gives host memory for SaveAside and FetchAside; Unpin gives it back.
+func (c *CUDA) Pin(bytes int64) (unsafe.Pointer, error) {
+	var out unsafe.Pointer
+	err := c.status("pin", C.cd_pin(c.p, C.size_t(bytes), &out))
+	return out, err
+}
+
+// Unpin gives back what Pin gave, when no copy uses it.
+func (c *CUDA) Unpin(p unsafe.Pointer) { C.cd_unpin(c.p, p) }
+
+// SaveAside begins to copy device memory to memory from Pin, beside the kernels,
+// when all work given before is done. Until Join with the ticket that it
+// returns, src must not be written. The copy may be fetched back at once, but
+// the host sees it only after Join and Wait. 32 copies may be under way.
+func (c *CUDA) SaveAside(dst, src unsafe.Pointer, bytes int64) (ticket int, err error) {
+	return c.aside(dst, src, bytes, true)
+}
+
+// FetchAside is the other way: until Join, dst must be neither read nor written.
+func (c *CUDA) FetchAside(dst, src unsafe.Pointer, bytes int64) (ticket int, err error) {
+	return c.aside(dst, src, bytes, false)
+}
+
+func (c *CUDA) aside(dst, src unsafe.Pointer, bytes int64, save bool) (int, error) {
+	var ticket C.int
+	err := c.status("copy", C.cd_begin(c.p, dst, src, C.size_t(bytes), C.bool(save), &ticket))
+	return int(ticket), err
+}
+
+// Join makes the work that is given from now on wait for a copy; the host goes on. A ticket is joined once.
+func (c *CUDA) Join(ticket int) error { return c.status("join", C.cd_join(c.p, C.int(ticket))) }
+
 // Scratch is the bytes of device memory that the card holds beside what Alloc gave. It grows to what the largest call needed.
 func (c *CUDA) Scratch() int64 { return int64(C.cd_held(c.p)) }
 
@@ -288,7 +320,7 @@ func (c *CUDA) CrossEntropy(logits Mat, targets []int32, grad bool, scale float3
 		(*C.float)(unsafe.SliceData(weights)), (*C.double)(&loss[0]), ints(correct)))
 }
 
-// onCard is Soft.with for the codes of a card.
+// withSoft is Soft.with for the codes of a card.
 func (c *CUDA) withSoft(kernel string, s *Soft, f func(*C.ck_soft) C.int) error {
 	var pin runtime.Pinner
 	defer pin.Unpin()

@@ -71,6 +71,12 @@ int  cd_memory(cd_card * c, size_t * free, size_t * total);
 int  cd_put(cd_card * c, void * dst, const void * src, size_t bytes);
 int  cd_get(cd_card * c, void * dst, const void * src, size_t bytes);
 int  cd_wait(cd_card * c);
+// cd_pin gives host memory that copies beside the kernels need. cd_begin begins such a copy when all work that was given before is
+// done, and cd_join makes all work that is given later wait for it. A ticket is good for one cd_join.
+int  cd_pin(cd_card * c, size_t bytes, void ** out);
+void cd_unpin(cd_card * c, void * p);
+int  cd_begin(cd_card * c, void * dst, const void * src, size_t bytes, bool to_host, int * ticket);
+int  cd_join(cd_card * c, int ticket);
 // cd_scratch makes sure that calls find that much scratch.
 int    cd_scratch(cd_card * c, size_t bytes);
 size_t cd_held(const cd_card * c);

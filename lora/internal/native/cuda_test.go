@@ -654,6 +654,49 @@ func TestCUDALarge(t *testing.T) {
 	})
 }
 
+// Copies beside the kernels: what was saved comes back, though the kernels write over it meanwhile, after Join.
+func TestCUDAAside(t *testing.T) {
+	c := openCard(t, 0, false)
+	const layers, n = 5, 3000
+	var kept [layers]unsafe.Pointer
+	var want [layers]native.Mat
+	x := c.up(c.f.mat(1, n, 0, 1))
+	for i := range layers {
+		p, err := c.Pin(4 * n)
+		check(t, err)
+		defer c.Unpin(p)
+		check(t, c.Scale(x, -1.5))
+		kept[i] = p
+		ticket, err := c.SaveAside(p, x.Data, 4*n)
+		check(t, err)
+		check(t, c.Join(ticket))
+		want[i] = c.f.gapped(1, n, 0)
+		if i == 0 {
+			want[i] = c.down(x)
+			continue
+		}
+		for j, v := range want[i-1].Slice() {
+			want[i].Slice()[j] = -1.5 * v
+		}
+	}
+	back := []native.Mat{c.up(c.f.mat(1, n, 0, 1)), c.up(c.f.mat(1, n, 0, 1))}
+	ticket, err := c.FetchAside(back[0].Data, kept[layers-1], 4*n)
+	check(t, err)
+	for i := layers - 1; i >= 0; i-- { // one ahead, as a backward pass would
+		now := back[(layers-1-i)%2]
+		check(t, c.Join(ticket))
+		if i > 0 {
+			ticket, err = c.FetchAside(back[(layers-i)%2].Data, kept[i-1], 4*n)
+			check(t, err)
+		}
+		near(t, fmt.Sprint("layer ", i), c.down(now), want[i], 0)
+		check(t, c.Scale(now, 0))
+	}
+	if err := c.Join(ticket); !errors.Is(err, native.ErrShape) {
+		t.Errorf("a ticket joined twice: %v, want %v", err, native.ErrShape)
+	}
+}
+
 func TestCUDARefusals(t *testing.T) {
 	c := openCard(t, 0, false)
 	f := c.f

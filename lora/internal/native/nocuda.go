@@ -21,13 +21,18 @@ func OpenCUDA(index int, precise bool) (*CUDA, error) { return nil, ErrNoCUDA }
 func (*CUDA) Close() {}
 
 // Alloc and the methods below return ErrNoCUDA.
-func (*CUDA) Alloc(bytes int64) (unsafe.Pointer, error) { return nil, ErrNoCUDA }
-func (*CUDA) Free(p unsafe.Pointer)                     {}
-func (*CUDA) Put(dst unsafe.Pointer, src []byte) error  { return ErrNoCUDA }
-func (*CUDA) Get(dst []byte, src unsafe.Pointer) error  { return ErrNoCUDA }
-func (*CUDA) Scratch() int64                            { return 0 }
-func (*CUDA) Memory() (free, total int64, err error)    { return 0, 0, ErrNoCUDA }
-func (*CUDA) Wait() error                               { return ErrNoCUDA }
+func (*CUDA) Alloc(bytes int64) (unsafe.Pointer, error)                    { return nil, ErrNoCUDA }
+func (*CUDA) Free(p unsafe.Pointer)                                        {}
+func (*CUDA) Put(dst unsafe.Pointer, src []byte) error                     { return ErrNoCUDA }
+func (*CUDA) Get(dst []byte, src unsafe.Pointer) error                     { return ErrNoCUDA }
+func (*CUDA) Scratch() int64                                               { return 0 }
+func (*CUDA) Memory() (free, total int64, err error)                       { return 0, 0, ErrNoCUDA }
+func (*CUDA) Pin(bytes int64) (unsafe.Pointer, error)                      { return nil, ErrNoCUDA }
+func (*CUDA) Unpin(p unsafe.Pointer)                                       {}
+func (*CUDA) SaveAside(dst, src unsafe.Pointer, bytes int64) (int, error)  { return 0, ErrNoCUDA }
+func (*CUDA) FetchAside(dst, src unsafe.Pointer, bytes int64) (int, error) { return 0, ErrNoCUDA }
+func (*CUDA) Join(ticket int) error                                        { return ErrNoCUDA }
+func (*CUDA) Wait() error                                                  { return ErrNoCUDA }
 
 func (*CUDA) Packed(a *Arena, rows, cols int) Mat                            { return Mat{} }
 func (*CUDA) Pack(dst, x Mat) error                                          { return ErrNoCUDA }

@@ -76,6 +76,14 @@ int cd_open(int index, bool precise, size_t staging, size_t workspace, cd_card *
         e         = cudaStreamCreateWithFlags(&c->stream, cudaStreamNonBlocking);
     }
     if (e == cudaSuccess) {
+        e = cudaStreamCreateWithFlags(&c->aside, cudaStreamNonBlocking);
+    }
+    for (cudaEvent_t & event : c->events) {
+        if (e == cudaSuccess) {
+            e = cudaEventCreateWithFlags(&event, cudaEventDisableTiming);
+        }
+    }
+    if (e == cudaSuccess) {
         e = cudaMalloc(&c->workspace, workspace);
     }
     if (e == cudaSuccess) {
@@ -105,8 +113,16 @@ void cd_close(cd_card * c) {
     }
     cudaSetDevice(c->index);
     close_blas(c);
-    if (c->stream != nullptr) {
-        cudaStreamDestroy(c->stream);
+    for (cudaStream_t s : {c->aside, c->stream}) {
+        if (s != nullptr) {
+            cudaStreamSynchronize(s);
+            cudaStreamDestroy(s);
+        }
+    }
+    for (cudaEvent_t event : c->events) {
+        if (event != nullptr) {
+            cudaEventDestroy(event);
+        }
     }
     cudaFree(c->workspace);
     cudaFree(c->scratch);
@@ -173,6 +189,48 @@ int cd_get(cd_card * c, void * dst, const void * src, size_t bytes) {
 int cd_wait(cd_card * c) {
     ENTER(c);
     return c->wait();
+}
+
+int cd_pin(cd_card * c, size_t bytes, void ** out) {
+    ENTER(c);
+    *out = nullptr;
+    return c->ok(cudaMallocHost(out, bytes), "cudaMallocHost");
+}
+
+void cd_unpin(cd_card * c, void * p) {
+    cudaSetDevice(c->index);
+    if (p != nullptr) {
+        c->ok(cudaStreamSynchronize(c->aside), "cudaStreamSynchronize");
+        c->ok(cudaFreeHost(p), "cudaFreeHost");
+    }
+}
+
+int cd_begin(cd_card * c, void * dst, const void * src, size_t bytes, bool to_host, int * ticket) {
+    ENTER(c);
+    int free = 0;
+    while (free < 32 && c->busy[free]) {
+        free++;
+    }
+    if (free == 32) {
+        return CK_SHAPE; // more copies than anybody needs: some are never joined
+    }
+    cudaEvent_t event = c->events[free];
+    c->ok(cudaEventRecord(event, c->stream), "cudaEventRecord");
+    c->ok(cudaStreamWaitEvent(c->aside, event, 0), "cudaStreamWaitEvent");
+    c->ok(cudaMemcpyAsync(dst, src, bytes, to_host ? cudaMemcpyDeviceToHost : cudaMemcpyHostToDevice, c->aside), "copy");
+    c->ok(cudaEventRecord(event, c->aside), "cudaEventRecord");
+    c->busy[free] = true;
+    *ticket       = free;
+    return c->failed;
+}
+
+int cd_join(cd_card * c, int ticket) {
+    ENTER(c);
+    if (ticket < 0 || ticket >= 32 || !c->busy[ticket]) {
+        return CK_SHAPE;
+    }
+    c->busy[ticket] = false;
+    return c->ok(cudaStreamWaitEvent(c->stream, c->events[ticket], 0), "cudaStreamWaitEvent");
 }
 
 // The old block is given back first: two at a time may not fit.

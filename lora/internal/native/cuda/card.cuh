@@ -26,6 +26,9 @@ struct cd_card {
     bool           precise = false;
     bool           tensor  = false; // tensor cores multiply BF16
     cudaStream_t   stream  = nullptr;
+    cudaStream_t   aside   = nullptr; // for copies beside the kernels
+    cudaEvent_t    events[32] = {};   // of copies; those that are not joined yet are busy
+    bool           busy[32]   = {};
     cublasHandle_t blas    = nullptr;
     void *         workspace = nullptr;
     size_t         workspace_bytes = 0;

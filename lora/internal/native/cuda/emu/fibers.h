@@ -1,6 +1,6 @@
 // The threads of a block as fibers of one CPU thread: each runs until it waits
-// at a barrier or for its warp, then a random one of those that can run goes
-// on. So a missing barrier shows as garbage, and the seed repeats it.
+// at a barrier or for its warp, then one of those that can run goes on, of which
+// chance decides. So a missing barrier shows as garbage, and the seed repeats it.
 #ifndef CLOISTER_EMU_FIBERS_H
 #define CLOISTER_EMU_FIBERS_H
 
@@ -88,11 +88,12 @@ struct block {
     fiber                         f[MOST];
     slot                          slots[MOST / WARP][2][WARP];
     int                           arrived[MOST / WARP];
-    int                           ready[MOST], n_ready, waiting[MOST], n_waiting, alive, threads;
+    int                           ready[MOST], n_ready, waiting[MOST], n_waiting, alive;
     fiber *                       now;
     void *                        home; // where run was called
     const std::function<void()> * body;
     uint64_t                      seed;
+    bool                          ahead; // one warp before the others
     const char *                  kernel;
     char *                        shared_map;
     char *                        shared;
@@ -110,8 +111,10 @@ inline void enter(int i) {
     threadIdx = B.now->tid;
 }
 
+// pick takes any fiber that can run, or in every other block the one that was woken last: then a warp runs as far ahead of the
+// others as it can.
 inline int pick() {
-    int at = (int) (random32() % (uint32_t) B.n_ready), i = B.ready[at];
+    int at = B.ahead ? B.n_ready - 1 : (int) (random32() % (uint32_t) B.n_ready), i = B.ready[at];
     B.ready[at] = B.ready[--B.n_ready];
     return i;
 }
@@ -203,9 +206,13 @@ inline void prepare(int threads) {
         *f = fiber{sp, uint3{n % blockDim.x, n / blockDim.x % blockDim.y, n / blockDim.x / blockDim.y}, i % WARP, i / WARP, 0, false, {{}}};
         B.ready[i] = i;
     }
+    for (int i = threads - 1; i > 0; i--) {
+        std::swap(B.ready[i], B.ready[random32() % (uint32_t) (i + 1)]);
+    }
+    B.ahead = random32() % 2 == 0;
     memset(B.arrived, 0, sizeof B.arrived);
-    B.n_ready = B.alive = B.threads = threads;
-    B.n_waiting                     = 0;
+    B.n_ready = B.alive = threads;
+    B.n_waiting         = 0;
 }
 
 // shared_of gives a block its shared memory, which ends where the page does: what is read beyond it faults. It holds NaN.

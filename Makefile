@@ -45,6 +45,7 @@ test: build lint cu ## everything: lint, all tests with the real model, race det
 		CLOISTER_PYTHON_OPENAI028="$$(. third_party/pins.sh; third_party/venv.sh openai028 $$OPENAI_028)" \
 		$(GO) test -p 1 -timeout 30m ./...
 	$(native_env) CLOISTER_TEST_MODEL="$(MODEL)" $(GO) test -race -timeout 20m $(pure)
+	$(native_env) $(GO) test -tags cudaemu -run CUDA ./lora/internal/native
 
 .PHONY: cu
 cu: doctor-quiet ## compiles our own CUDA files for one card's architecture, or those of CUDA_ARCHS; what did not change costs no time

@@ -34,7 +34,6 @@ import (
 	"cloister/appliance/secondpass"
 	"cloister/appliance/site"
 	"cloister/store"
-	"cloister/store/vault"
 )
 
 // grace is how long running answers may go on when the appliance stops.
@@ -69,7 +68,7 @@ func New(c Config) (*Appliance, error) {
 	if err := os.MkdirAll(c.Home, 0o700); err != nil {
 		return nil, err
 	}
-	key, err := vault.KeyFile(filepath.Join(c.Home, "master.key"))
+	key, err := c.masterKey()
 	if err != nil {
 		return nil, err
 	}
@@ -157,6 +156,11 @@ func (a *Appliance) listen() (err error) {
 
 // seal gives up the network, when everything listens and nothing is served yet.
 func (a *Appliance) seal() error {
+	if a.config.Ready != nil {
+		if err := a.config.Ready(); err != nil {
+			return err
+		}
+	}
 	if !a.config.Seal {
 		return nil
 	}

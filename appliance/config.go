@@ -15,6 +15,7 @@ import (
 // for a command that works on the data directory and ends.
 type Config struct {
 	Home    string // data directory; made if it is not there
+	KeyFile string // of the master key; empty: systemd's credential master.key, or else master.key in Home
 	Listen  string // HOST:PORT of the API; empty: the control socket only
 	Version string // of the program, for status and logs
 
@@ -41,6 +42,8 @@ type Config struct {
 	// appliance and nothing else: there is no way back. A kernel that cannot is
 	// warned of in the log.
 	Seal bool
+	// Ready is called when it listens, the last moment with a network; nil: not.
+	Ready func() error
 	// RequireAirgap refuses to start where Seal is not possible.
 	RequireAirgap bool
 

@@ -6,14 +6,19 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"cloister/store/vault"
 )
 
 // migrations lead from one version of the key space to the next: the first from
 // 1 to 2, and so on. Each runs once, at Open, and may be cut off at any point
-// and run again.
-var migrations []func(*Store) error
+// and run again. TestShape says when one is needed.
+var migrations = []func(*Store) error{
+	// Fields and key spaces came since the first programs, which would drop them
+	// from records that they write. Nothing has to be changed for them.
+	func(*Store) error { return nil },
+}
 
 // schema is the version of the key space that this code reads and writes.
 func schema() int { return 1 + len(migrations) }
@@ -28,7 +33,7 @@ func (s *Store) migrate(marker string) error {
 	_, err = os.Stat(marker)
 	switch {
 	case at > schema():
-		return fmt.Errorf("%w: its schema is %d and this program knows %d", ErrNewer, at, schema())
+		return newer(at)
 	case at == 0 && err == nil:
 		return fmt.Errorf("the database is empty, and was not: %w", ErrCorrupt)
 	case at == 0:
@@ -37,10 +42,7 @@ func (s *Store) migrate(marker string) error {
 			return err
 		}
 	}
-	if errors.Is(err, os.ErrNotExist) {
-		err = createMarker(marker)
-	}
-	if err != nil {
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
 	for ; at < schema(); at++ {
@@ -51,11 +53,50 @@ func (s *Store) migrate(marker string) error {
 			return err
 		}
 	}
+	return writeMarker(marker)
+}
+
+// markerText is the content of a marker, up to the number of the schema.
+const markerText = "A data directory of Cloister. Everything in it is encrypted with the master key.\nSchema "
+
+// refuseNewer looks at the marker, so that a store of a newer program is
+// refused before anything in it is opened for writing. The first programs
+// wrote no number.
+func refuseNewer(marker string) error {
+	b, err := os.ReadFile(marker)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var at int
+	if _, err := fmt.Sscanf(strings.TrimPrefix(string(b), markerText), "%d\n", &at); err == nil && at > schema() {
+		return newer(at)
+	}
 	return nil
 }
 
-func createMarker(path string) error {
-	if err := os.WriteFile(path, []byte("A data directory of Cloister. Everything in it is encrypted with the master key.\n"), 0o600); err != nil {
+func newer(at int) error {
+	return fmt.Errorf("%w: its schema is %d and this program knows %d; nothing was changed. Use the newer program, or a copy of the directory from before the upgrade", ErrNewer, at, schema())
+}
+
+// writeMarker writes the marker, if it does not say what it must already.
+func writeMarker(path string) error {
+	text := markerText + strconv.Itoa(schema()) + "\n"
+	if b, err := os.ReadFile(path); err == nil && string(b) == text {
+		return nil
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), ".FORMAT-*") // 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	_, err = f.WriteString(text)
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(f.Name(), path); err != nil {
 		return err
 	}
 	return vault.SyncDir(filepath.Dir(path))

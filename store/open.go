@@ -69,13 +69,17 @@ func (s *Store) open(dir string, key vault.MasterKey) error {
 	if s.lock, err = lockDir(dir); err != nil {
 		return err
 	}
+	marker := filepath.Join(dir, "FORMAT")
+	if err := refuseNewer(marker); err != nil {
+		return err
+	}
 	if err := removeUnborn(db); err != nil {
 		return err
 	}
 	if s.db, err = openBadger(badgerOptions(db, key)); err != nil {
 		return err
 	}
-	if err := s.migrate(filepath.Join(dir, "FORMAT")); err != nil {
+	if err := s.migrate(marker); err != nil {
 		return err
 	}
 	if err := s.sweepStaged(); err != nil {

@@ -98,6 +98,7 @@ func TestSchema(t *testing.T) {
 	no(t, st.RawSet("meta/schema", []byte("1")))
 	no(t, st.Close())
 	restore()
+	no(t, os.WriteFile(filepath.Join(fresh, "FORMAT"), []byte("A data directory of Cloister.\n"), 0o600)) // as the first programs wrote it
 	h.dir, h.Store = fresh, nil
 	h.reopen()
 }

@@ -21,6 +21,7 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 		HideHelp:  true, // help.go writes it
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "home", Usage: "data directory `DIR`", Value: defaultHome(), DefaultText: "$XDG_DATA_HOME/cloister"},
+			&cli.StringFlag{Name: "master-key", Usage: "master key `FILE` of the data", DefaultText: "systemd's credential master.key, or DIR/master.key"},
 			&cli.BoolFlag{Name: "json", Usage: "print results as JSON"},
 		},
 		Commands: []*cli.Command{

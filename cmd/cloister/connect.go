@@ -48,7 +48,7 @@ func within(c *cli.Context, idle bool, f func(*session) error) (err error) {
 	ctx, stop := interruptible(c.Context)
 	defer stop()
 	c.Context = ctx
-	s, err := connect(ctx, appliance.Config{Home: home, Version: version(), Idle: idle, Seal: true})
+	s, err := connect(ctx, appliance.Config{Home: home, KeyFile: c.String("master-key"), Version: version(), Idle: idle, Seal: true})
 	if err != nil {
 		return err
 	}

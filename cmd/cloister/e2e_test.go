@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -32,6 +33,8 @@ type machine struct {
 	server *exec.Cmd
 	log    *bytes.Buffer // what serve printed
 	prefix []string      // runs serve, such as inside a network namespace
+	// program is the file that serves; empty: the one on the path.
+	program string
 }
 
 func newMachine(t *testing.T, prefix ...string) *machine {
@@ -76,7 +79,7 @@ func (m *machine) serve() {
 	// A command that finds no socket would open the data directory itself.
 	socket := filepath.Join(m.home, "run", "control.sock")
 	_ = os.Remove(socket)
-	line := append(append([]string{}, m.prefix...), "cloister", "serve", "--listen", m.addr)
+	line := append(append([]string{}, m.prefix...), cmp.Or(m.program, "cloister"), "serve", "--listen", m.addr)
 	m.server = exec.Command(line[0], line[1:]...)
 	m.server.Env = append(os.Environ(), "CLOISTER_HOME="+m.home)
 	m.server.Stdout, m.server.Stderr = m.log, m.log

@@ -105,7 +105,7 @@ func serveConfig(c *cli.Context) (config appliance.Config, err error) {
 		return config, misused(c, "--log is %q; it must be debug, info, warn or error", c.String("log"))
 	}
 	config = appliance.Config{
-		Home: home, Listen: c.String("listen"), Version: version(), Map: map[string]string{},
+		Home: home, KeyFile: c.String("master-key"), Listen: c.String("listen"), Version: version(), Map: map[string]string{},
 		Default: c.String("default"), Org: c.String("org"), Origins: c.StringSlice("origin"),
 		MaskAnswers: c.Bool("mask-answers"),
 		Seal:        true, RequireAirgap: c.Bool("require-airgap"),

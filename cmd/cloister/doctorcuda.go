@@ -20,7 +20,14 @@ const (
 // cuda looks at NVIDIA's cards: those on the bus, the driver, and what this file can do with them.
 func cuda() []finding {
 	info, _ := llama.CUDAInfo()
-	return cudaFindings(llama.BuildInfo().CUDA, info, nvidiaOnBus("/sys/bus/pci/devices"))
+	_, err := os.Stat("/dev/nvidia-uvm")
+	return cudaFindings(llama.BuildInfo().CUDA, info, nvidiaHardware{cards: nvidiaOnBus("/sys/bus/pci/devices"), memoryDevice: err == nil})
+}
+
+// nvidiaHardware is what the system shows of the cards without CUDA.
+type nvidiaHardware struct {
+	cards        int  // on the bus
+	memoryDevice bool // /dev/nvidia-uvm is there, without which CUDA does not start
 }
 
 // nvidiaOnBus counts NVIDIA's display controllers and accelerators under a folder of PCI devices.
@@ -38,12 +45,12 @@ func nvidiaOnBus(devices string) int {
 }
 
 // cudaFindings says what holds and what to do. build is nil in a file without CUDA.
-func cudaFindings(build *llama.CUDABuild, info llama.CUDA, onBus int) []finding {
+func cudaFindings(build *llama.CUDABuild, info llama.CUDA, hw nvidiaHardware) []finding {
 	f := finding{Check: "cuda", Status: "ok"}
 	if build == nil {
 		f.Detail = "this file was built without CUDA; everything runs on the processor"
-		if onBus > 0 {
-			f.Status, f.Advice = "warn", fmt.Sprintf("this machine has %s: take cloister-cuda, which make cuda builds", nvidiaCards(onBus))
+		if hw.cards > 0 {
+			f.Status, f.Advice = "warn", fmt.Sprintf("this machine has %s: take cloister-cuda, which make cuda builds", nvidiaCards(hw.cards))
 		}
 		return []finding{f}
 	}
@@ -52,25 +59,27 @@ func cudaFindings(build *llama.CUDABuild, info llama.CUDA, onBus int) []finding 
 		return append([]finding{f}, cardFindings(build, info.Cards)...)
 	}
 	f.Status = "warn"
-	f.Detail, f.Advice = noCard(info, onBus)
+	f.Detail, f.Advice = noCard(info, hw)
 	f.Detail += "; everything runs on the processor"
-	if onBus == 0 && info.Driver == "" {
+	if hw.cards == 0 && info.Driver == "" {
 		f.Status = "ok" // nothing is missing
 	}
 	return []finding{f}
 }
 
 // noCard says why the runtime found none, and what helps.
-func noCard(info llama.CUDA, onBus int) (detail, advice string) {
+func noCard(info llama.CUDA, hw nvidiaHardware) (detail, advice string) {
 	switch {
-	case info.Driver == "" && onBus == 0:
+	case info.Driver == "" && hw.cards == 0:
 		return "no NVIDIA card and no driver (libcuda.so.1)", ""
 	case info.Driver == "":
-		return fmt.Sprintf("%s, but no driver (libcuda.so.1 is not found)", nvidiaCards(onBus)),
+		return fmt.Sprintf("%s, but no driver (libcuda.so.1 is not found)", nvidiaCards(hw.cards)),
 			"install NVIDIA's driver, 580 or newer; in a container, start it with the NVIDIA runtime (--gpus all)"
 	case info.Code == cudaInsufficientDriver:
 		return fmt.Sprintf("the driver runs CUDA up to %s, and this file needs %s", info.Driver, info.Runtime),
 			"install NVIDIA's driver 580 or newer"
+	case hw.cards > 0 && !hw.memoryDevice:
+		return "the driver does not start: /dev/nvidia-uvm is missing", "as root: nvidia-modprobe -u -c=0, at each start of the machine (nvidia-persistenced does it); in a container, give it the device"
 	case info.Code == cudaNoDevice:
 		return "the driver finds no card",
 			"look whether nvidia-smi lists one, whether CUDA_VISIBLE_DEVICES hides it, and whether a container was given it"

@@ -29,6 +29,7 @@ func TestCUDAFindings(t *testing.T) {
 		{"no driver", build, llama.CUDA{Code: 35}, 2, []string{"warn 2 NVIDIA cards, but no driver"}, "580"},
 		{"old driver", build, llama.CUDA{Code: 35, Driver: "12.4", Runtime: "13.0"}, 1, []string{"warn up to 12.4, and this file needs 13.0"}, "580"},
 		{"hidden", build, llama.CUDA{Code: 100, Driver: "13.0"}, 1, []string{"warn finds no card"}, "CUDA_VISIBLE_DEVICES"},
+		{"no memory device", build, llama.CUDA{Code: 999, Driver: "13.0", Reason: "unknown error"}, 1, []string{"warn /dev/nvidia-uvm is missing"}, "nvidia-modprobe"},
 		{"mismatch", build, llama.CUDA{Code: 803, Driver: "13.0"}, 1, []string{"warn different versions"}, "restart"},
 		{"stub", build, llama.CUDA{Code: 34, Driver: "13.0"}, 0, []string{"warn stub"}, "LD_LIBRARY_PATH"},
 		{"broken", build, llama.CUDA{Code: 999, Driver: "13.0", Reason: "unknown error"}, 1, []string{"warn unknown error (CUDA error 999)"}, "dmesg"},
@@ -36,7 +37,7 @@ func TestCUDAFindings(t *testing.T) {
 			[]string{"ok CUDA 13.0, the driver runs up to 13.1; kernels for 90-real 90-virtual", "ok H200 (0000:C1:00.0, compute capability 9.0), 150 GB, of which 140 GB", "warn no kernels for it", "warn 1.0 GB are free"},
 			"CUDA_ARCHS=80 make cuda"},
 	} {
-		got := cudaFindings(c.build, c.info, c.onBus)
+		got := cudaFindings(c.build, c.info, nvidiaHardware{cards: c.onBus, memoryDevice: c.name != "no memory device"})
 		if len(got) != len(c.want) {
 			t.Errorf("%s: %+v", c.name, got)
 			continue

@@ -64,7 +64,7 @@ cuda_tests = lora/internal/native lora/model lora/train llama appliance/engine
 test-cuda: cuda ## on a machine with a card and Go: our products, the kernels, the trainer, llama.cpp's backend and the engine
 	@bin/cloister-cuda doctor | grep -q '^ok *card ' || { bin/cloister-cuda doctor | grep ' cuda ' >&2; echo "no card: nothing was tested" >&2; exit 1; }
 	third_party/cu.sh --program third_party/cublas/test.cu bin/cublas-test && bin/cublas-test
-	$(cuda_env) CLOISTER_TEST_MODEL="$(MODEL)" $(GO) test -tags $(TAGS),cuda -p 1 -count 1 -timeout 30m $(cuda_tests:%=./%)
+	$(cuda_env) CLOISTER_TEST_MODEL="$(MODEL)" CLOISTER_TEST_DEVICE=cuda $(GO) test -tags $(TAGS),cuda -p 1 -count 1 -timeout 30m $(cuda_tests:%=./%)
 
 # One card: more would not travel.
 cuda-carry: CUDA_ARCHS = 90-real;90-virtual

@@ -20,7 +20,7 @@ third_party/cu.sh --program third_party/cublas/test.cu "$kit/cublas-test"
 [ "${LLAMA_SERVER:-}" != 1 ] || cp "$(third_party/llama-server.sh)" "$kit/llama-server"
 # Every program holds the same backend; a window over all of them lets xz keep it once.
 echo "packing $(du -sm "$kit" | cut -f1) MB" >&2
-tar -cf - --sort=name --owner=0 --group=0 -C "$kit" . | xz --lzma2=preset=1,dict=1GiB -T1 >bin/cuda-carry.tar.xz.tmp
+tar -cf - --sort=name --owner=0 --group=0 -C "$kit" . | xz --lzma2=preset=1,dict=512MiB -T1 >bin/cuda-carry.tar.xz.tmp
 size=$(du -k bin/cuda-carry.tar.xz.tmp | cut -f1)
 [ "$size" -le "$limit" ] || die "bin/cuda-carry.tar.xz would have $((size / 1024)) MB, more than $((limit / 1024)) travel: build for one card (CUDA_ARCHS=90-real), or leave llama-server out"
 mv bin/cuda-carry.tar.xz.tmp bin/cuda-carry.tar.xz

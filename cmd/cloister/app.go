@@ -46,6 +46,8 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 			checkCommand(),
 			benchCommand(),
 			doctorCommand(),
+			installCommand(),
+			uninstallCommand(),
 			versionCommand(),
 			workerCommand(),
 		},

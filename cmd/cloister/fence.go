@@ -8,9 +8,11 @@ import (
 
 // unfenced are the commands that begin with the network open.
 var unfenced = map[string]string{
-	"serve":  "gives it up when it listens (appliance.Config.Seal)",
-	"worker": "is born behind the appliance's fence, or proves one",
-	"doctor": "gives it up by itself, but for --airgap, which observes a fenced process from outside",
+	"serve":     "gives it up when it listens (appliance.Config.Seal)",
+	"worker":    "is born behind the appliance's fence, or proves one",
+	"install":   "calls commands of the system, which keep the journal of users over netlink",
+	"uninstall": "calls commands of the system",
+	"doctor":    "gives it up by itself, but for --airgap, which observes a fenced process from outside",
 }
 
 // fence takes the network away before a command begins: commands reach the

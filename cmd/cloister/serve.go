@@ -15,6 +15,7 @@ import (
 	"cloister/appliance"
 	"cloister/appliance/admin"
 	"cloister/appliance/client"
+	"cloister/appliance/service"
 	"cloister/store"
 )
 
@@ -109,6 +110,7 @@ func serveConfig(c *cli.Context) (config appliance.Config, err error) {
 		Default: c.String("default"), Org: c.String("org"), Origins: c.StringSlice("origin"),
 		MaskAnswers: c.Bool("mask-answers"),
 		Seal:        true, RequireAirgap: c.Bool("require-airgap"),
+		Ready:             service.Ready,
 		LiteralMultiplier: c.Bool("literal-lr-multiplier"),
 		Log:               slog.New(slog.NewTextHandler(c.App.ErrWriter, &slog.HandlerOptions{Level: level})),
 	}

@@ -26,6 +26,14 @@ func AdapterName(base, org, suffix, id string) string {
 	return strings.Join([]string{"ft", base, part(org), part(suffix), id}, ":")
 }
 
+// GoodAdapterName reports whether a name has the form that AdapterName gives, or
+// is that of a checkpoint.
+func GoodAdapterName(name string) bool {
+	parts := strings.Split(name, ":")
+	return len(name) <= 300 && len(parts) >= 5 && parts[0] == "ft" && GoodName(parts[1]) &&
+		!strings.ContainsFunc(name, func(r rune) bool { return r != ':' && part(string(r)) != string(r) })
+}
+
 func part(s string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune(".-_", r) {

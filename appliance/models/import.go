@@ -21,6 +21,10 @@ import (
 
 var goodName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 
+// GoodName reports whether a base model or an alias may have a name: 1 to 64
+// letters, digits, points, dashes and underscores, a letter or digit first.
+func GoodName(name string) bool { return goodName.MatchString(name) }
+
 // Import adds a GGUF file, named as for gguf.Open, as a base model. The name is taken from the file's
 // own metadata when it is empty. With keep the file is hard-linked or copied
 // into the data directory; without, it must stay where it is. Importing a file
@@ -45,7 +49,7 @@ func (r *Registry) Import(ctx context.Context, path, name string, keep bool) (st
 	if name == "" {
 		name = base.Name
 	}
-	if !goodName.MatchString(name) {
+	if !GoodName(name) {
 		return store.BaseModel{}, fault.New(fault.Invalid, "", "name", "%q is not a good name for a model: use 1 to 64 letters, digits, points, dashes and underscores, a letter or digit first.", name)
 	}
 	base.Name, base.Path, base.Bytes = name, path, file.Size()

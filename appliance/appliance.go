@@ -22,6 +22,7 @@ import (
 	"cloister/appliance/answer"
 	"cloister/appliance/api"
 	"cloister/appliance/bundle"
+	"cloister/appliance/carried"
 	"cloister/appliance/datasets"
 	"cloister/appliance/engine"
 	"cloister/appliance/estimate"
@@ -89,6 +90,11 @@ func (a *Appliance) start() error {
 	mask, err := masking.New(a.st)
 	if err != nil {
 		return err
+	}
+	if c.Pack != nil {
+		if err := carried.Bring(a.st, c.Home, mask, c.Pack, c.Log); err != nil {
+			return err
+		}
 	}
 	a.models = models.New(a.st, a.startEngine, models.Config{Map: c.Map, Default: c.Default, Org: c.Org, Home: c.Home})
 	trainer := engine.ChildTrainer{Exe: c.worker("train")}

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"cloister/appliance/engine"
+	"cloister/appliance/pack"
 )
 
 // Config of an Appliance. Home is needed; the zero value of the rest is right
@@ -47,6 +48,10 @@ type Config struct {
 	// RequireAirgap refuses to start where Seal is not possible.
 	RequireAirgap bool
 
+	// Pack is what the program's own file carries; nil: nothing. It is brought
+	// into the data directory, and OpenAI names lead to it without a Default.
+	Pack *pack.Pack
+
 	// Command is the command line of this program, to which "worker infer" and
 	// "worker train" are added; empty: the file that this process runs.
 	Command []string
@@ -71,6 +76,9 @@ func (c *Config) validate() error {
 		if _, _, err := net.SplitHostPort(c.Listen); err != nil {
 			return fmt.Errorf("--listen %q is no HOST:PORT, such as 127.0.0.1:8080: %w", c.Listen, err)
 		}
+	}
+	if c.Default == "" && c.Pack != nil {
+		c.Default = c.Pack.Manifest.Name
 	}
 	if c.Org == "" {
 		c.Org = "cloister"

@@ -71,6 +71,16 @@ func (s *Service) SetPolicy(p *policy.Policy) error {
 	return s.change(next, func() error { return s.st.PutSetting(policyKey, json.RawMessage(p.JSON())) })
 }
 
+// PolicyHash is the hash of the project's policy, empty when there is none.
+func (s *Service) PolicyHash() string {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.policy == nil {
+		return ""
+	}
+	return s.policy.Hash()
+}
+
 // Record keeps what texts are masked with now, so that [Service.Used] finds it
 // by the hash in the summary for ever.
 func (s *Service) Record() (Summary, error) {

@@ -59,9 +59,36 @@ func (r *Registry) ImportAdapter(ctx context.Context, path, base, suffix string)
 	if len(suffix) > 64 {
 		return store.Adapter{}, fault.New(fault.Invalid, "", "name", "The name has %d bytes; at most 64 are allowed.", len(suffix))
 	}
-	file, err := gguf.Open(r.Path(m.Base.Path))
+	if err := os.MkdirAll(filepath.Join(r.config.Home, "adapters"), 0o700); err != nil {
+		return store.Adapter{}, err
+	}
+	fresh := filepath.Join(r.config.Home, "adapters", store.NewID(".import-"))
+	defer func() { _ = os.Remove(fresh) }() // it has gone when all went well
+	on := m.Base
+	on.Path = r.Path(on.Path)
+	out, id, err := ConvertAdapter(ctx, path, on, r.Org(), suffix, fresh)
 	if err != nil {
-		return store.Adapter{}, fmt.Errorf("the base model %q: %w", m.Base.Name, err)
+		return store.Adapter{}, err
+	}
+	out.Path = filepath.Join("adapters", "import-"+id+".gguf")
+	if old, err := r.st.Adapter(out.Name); err == nil {
+		out.CreatedAt = old.CreatedAt
+	} else if !errors.Is(err, store.ErrNotFound) {
+		return store.Adapter{}, err
+	}
+	if err := os.Rename(fresh, r.Path(out.Path)); err != nil {
+		return store.Adapter{}, err
+	}
+	return out, r.st.PutAdapter(out)
+}
+
+// ConvertAdapter writes an adapter of any form to the file to, as GGUF, after it
+// was checked against its base, whose Path is absolute. The record has no Path;
+// name and id come from the content.
+func ConvertAdapter(ctx context.Context, path string, base store.BaseModel, org, suffix, to string) (_ store.Adapter, id string, err error) {
+	file, err := gguf.Open(base.Path)
+	if err != nil {
+		return store.Adapter{}, "", fmt.Errorf("the base model %q: %w", base.Name, err)
 	}
 	defer file.Close()
 	a, err := peft.Open(path, file)
@@ -70,35 +97,20 @@ func (r *Registry) ImportAdapter(ctx context.Context, path, base, suffix string)
 		if errors.Is(err, fs.ErrNotExist) {
 			code = ""
 		}
-		return store.Adapter{}, fault.New(fault.Invalid, code, "path", "%s.", err).Wrap(err)
+		return store.Adapter{}, "", fault.New(fault.Invalid, code, "path", "%s.", err).Wrap(err)
 	}
 	if err := ctx.Err(); err != nil {
-		return store.Adapter{}, err
+		return store.Adapter{}, "", err
 	}
-	if err := os.MkdirAll(filepath.Join(r.config.Home, "adapters"), 0o700); err != nil {
-		return store.Adapter{}, err
+	if err := a.WriteFile(to); err != nil {
+		return store.Adapter{}, "", err
 	}
-	// The name and the place of the file come from its content.
-	fresh := filepath.Join(r.config.Home, "adapters", store.NewID(".import-"))
-	if err := a.WriteFile(fresh); err != nil {
-		return store.Adapter{}, err
-	}
-	defer func() { _ = os.Remove(fresh) }() // it has gone when all went well
-	checksum, err := sum(ctx, fresh)
+	checksum, err := sum(ctx, to)
 	if err != nil {
-		return store.Adapter{}, err
+		return store.Adapter{}, "", err
 	}
-	rel := filepath.Join("adapters", "import-"+contentID(m.Base.Name, suffix, checksum)+".gguf")
-	out := store.Adapter{Name: r.ContentName(m.Base.Name, suffix, checksum), Base: m.Base.Name, Path: rel, SHA256: checksum, CreatedAt: time.Now().UTC()}
-	if old, err := r.st.Adapter(out.Name); err == nil {
-		out.CreatedAt = old.CreatedAt
-	} else if !errors.Is(err, store.ErrNotFound) {
-		return store.Adapter{}, err
-	}
-	if err := os.Rename(fresh, r.Path(rel)); err != nil {
-		return store.Adapter{}, err
-	}
-	return out, r.st.PutAdapter(out)
+	id = contentID(base.Name, suffix, checksum)
+	return store.Adapter{Name: AdapterName(base.Name, org, suffix, id), Base: base.Name, SHA256: checksum, CreatedAt: time.Now().UTC()}, id, nil
 }
 
 // ContentName is the name of an adapter that was trained elsewhere: the same for

@@ -42,7 +42,7 @@ func (r *Registry) Import(ctx context.Context, path, name string, keep bool) (st
 		return store.BaseModel{}, fault.New(fault.Invalid, "", "path", "The file cannot be read: %s.", err).Wrap(err)
 	}
 	defer file.Close()
-	base, err := inspect(path)
+	base, err := Inspect(path)
 	if err != nil {
 		return store.BaseModel{}, err
 	}
@@ -101,9 +101,10 @@ func there(path string) bool {
 	return err == nil && s.Close() == nil
 }
 
-// inspect reads the header of a GGUF file: that it is a model, of which
-// architecture, and how many weights it has. Name is proposed from it.
-func inspect(path string) (store.BaseModel, error) {
+// Inspect reads the header of a GGUF file, named as for gguf.Open: that it is a
+// model, of which architecture, and how many weights it has. Name is proposed
+// from it. The error is a *fault.Error.
+func Inspect(path string) (store.BaseModel, error) {
 	bad := func(format string, args ...any) (store.BaseModel, error) {
 		return store.BaseModel{}, fault.New(fault.Invalid, "invalid_model", "path", "%s: %s", filepath.Base(path), fmt.Sprintf(format, args...))
 	}
@@ -140,9 +141,9 @@ func inspect(path string) (store.BaseModel, error) {
 		return bad("it holds no weights. If it is the first of several parts, join them with llama-gguf-split --merge.")
 	}
 	own, _ := f.String("general.name")
-	base.Name = slug(own)
+	base.Name = Slug(own)
 	if base.Name == "" {
-		base.Name = slug(strings.TrimSuffix(filepath.Base(path), filepath.Ext(path)))
+		base.Name = Slug(strings.TrimSuffix(filepath.Base(path), filepath.Ext(path)))
 	}
 	if base.Name == "" {
 		base.Name = "model"
@@ -150,8 +151,8 @@ func inspect(path string) (store.BaseModel, error) {
 	return base, nil
 }
 
-// slug makes a name of small letters, digits, points and dashes.
-func slug(s string) string {
+// Slug makes a name of small letters, digits, points and dashes.
+func Slug(s string) string {
 	var b strings.Builder
 	for _, r := range strings.ToLower(s) {
 		switch {

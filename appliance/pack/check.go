@@ -32,15 +32,16 @@ func (p *Pack) stamp() (stamp, error) {
 }
 
 // Check verifies the file in full if it is not the one that was verified last
-// for this data directory, which must exist, and remembers that.
-func (p *Pack) Check(ctx context.Context, home string, progress func(done, total int64)) error {
+// for this data directory, or in any case with always, and remembers that. The
+// directory is made if need be.
+func (p *Pack) Check(ctx context.Context, home string, always bool, progress func(done, total int64)) error {
 	now, err := p.stamp()
 	if err != nil {
 		return err
 	}
 	path := filepath.Join(home, stampFile)
 	var last stamp
-	if raw, err := os.ReadFile(path); err == nil && json.Unmarshal(raw, &last) == nil && last == now {
+	if raw, err := os.ReadFile(path); err == nil && json.Unmarshal(raw, &last) == nil && last == now && !always {
 		return nil
 	}
 	if err := p.Verify(ctx, progress); err != nil {
@@ -55,6 +56,9 @@ func (p *Pack) Check(ctx context.Context, home string, progress func(done, total
 	}
 	raw, err := json.Marshal(now)
 	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(home, 0o700); err != nil {
 		return err
 	}
 	fresh := path + ".partial"

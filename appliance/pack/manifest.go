@@ -38,7 +38,7 @@ type Part struct {
 	Offset int64    `json:"offset"`
 	Length int64    `json:"length"`
 	SHA256 string   `json:"sha256"`
-	Pieces []string `json:"pieces"` // SHA-256 of each PieceBytes, the last one shorter
+	Pieces []string `json:"pieces,omitempty"` // SHA-256 of each PieceBytes, the last one shorter
 
 	Architecture string `json:"architecture,omitempty"` // of a model
 	Parameters   int64  `json:"parameters,omitempty"`

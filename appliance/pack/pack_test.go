@@ -357,14 +357,14 @@ func TestDiskFull(t *testing.T) {
 // its size and time of modification stay.
 func TestCheckVerifiesWhatChanged(t *testing.T) {
 	p := write(t, spec(t))
-	home := t.TempDir()
+	home := filepath.Join(t.TempDir(), "home")
 	verified := func() (bool, error) {
 		read := false
 		again, err := pack.Open(p.Path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		err = again.Check(t.Context(), home, func(int64, int64) { read = true })
+		err = again.Check(t.Context(), home, false, func(int64, int64) { read = true })
 		return read, err
 	}
 	if read, err := verified(); !read || err != nil {

@@ -39,6 +39,7 @@ func (e *DamageError) Error() string {
 		}
 		fmt.Fprintf(&b, "bytes %d to %d (%s)", d.From, d.To-1, d.Part)
 	}
+	b.WriteString("; copy it again from where it came from")
 	return b.String()
 }
 

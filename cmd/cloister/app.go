@@ -23,6 +23,7 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 			&cli.StringFlag{Name: "home", Usage: "data directory `DIR`", Value: defaultHome(), DefaultText: "$XDG_DATA_HOME/cloister"},
 			&cli.StringFlag{Name: "master-key", Usage: "master key `FILE` of the data", DefaultText: "systemd's credential master.key, or DIR/master.key"},
 			&cli.BoolFlag{Name: "json", Usage: "print results as JSON"},
+			&cli.BoolFlag{Name: "verify", Usage: "first read and check all that a packed program carries ('cloister pack')"},
 		},
 		Commands: []*cli.Command{
 			serveCommand(),
@@ -41,6 +42,7 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 			chatCommand(),
 			feedbackCommand(),
 			bundleCommand(),
+			packCommand(),
 			keyCommand(),
 			auditCommand(),
 			checkCommand(),

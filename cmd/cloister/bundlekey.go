@@ -89,22 +89,31 @@ Examples:
 // maxKeyFile bounds a file that should hold a public key, in bytes.
 const maxKeyFile = 4096
 
-func bundleTrustAdd(c *cli.Context) error {
-	args, err := arguments(c, 2, "NAME", "KEY|FILE")
-	if err != nil {
-		return err
-	}
-	text := args[1]
+// publicKey reads a public key, or a file that holds one.
+func publicKey(c *cli.Context, arg string) (signing.PublicKey, error) {
+	text := arg
 	if info, err := os.Stat(text); err == nil && info.Mode().IsRegular() && info.Size() <= maxKeyFile {
 		b, err := os.ReadFile(text)
 		if err != nil {
-			return err
+			return signing.PublicKey{}, err
 		}
 		text = string(b)
 	}
 	key, err := signing.ParsePublicKey(text)
 	if err != nil {
-		return misused(c, "%s is not a public key of a site, nor a file that holds one: %v", args[1], err)
+		return key, misused(c, "%s is not a public key of a site, nor a file that holds one: %v", arg, err)
+	}
+	return key, nil
+}
+
+func bundleTrustAdd(c *cli.Context) error {
+	args, err := arguments(c, 2, "NAME", "KEY|FILE")
+	if err != nil {
+		return err
+	}
+	key, err := publicKey(c, args[1])
+	if err != nil {
+		return err
 	}
 	return withAppliance(c, func(s *session) error {
 		t, err := s.Trust(c.Context, admin.Trust{Name: strings.TrimSpace(args[0]), Key: key})

@@ -48,7 +48,11 @@ func within(c *cli.Context, idle bool, f func(*session) error) (err error) {
 	ctx, stop := interruptible(c.Context)
 	defer stop()
 	c.Context = ctx
-	s, err := connect(ctx, appliance.Config{Home: home, KeyFile: c.String("master-key"), Version: version(), Idle: idle, Seal: true})
+	models, err := carried(c, home)
+	if err != nil {
+		return err
+	}
+	s, err := connect(ctx, appliance.Config{Home: home, KeyFile: c.String("master-key"), Version: version(), Idle: idle, Seal: true, Pack: models})
 	if err != nil {
 		return err
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"path/filepath"
 
 	"github.com/urfave/cli/v2"
 
@@ -81,13 +80,7 @@ func (s *session) tuned(c *cli.Context, name string) (*tuned, error) {
 	if m.Adapter == nil {
 		return nil, withHint(fmt.Errorf("%q is a base model; it has no adapter", name), "%s", s.cloister("model list"))
 	}
-	path := func(p string) string {
-		if filepath.IsAbs(p) {
-			return p
-		}
-		return filepath.Join(s.home, p)
-	}
-	t := &tuned{name: m.Adapter.Name, system: m.System, adapterPath: path(m.Adapter.Path), basePath: path(m.BaseModel.Path)}
+	t := &tuned{name: m.Adapter.Name, system: m.System, adapterPath: s.path(m.Adapter.Path), basePath: s.path(m.BaseModel.Path)}
 	if t.adapter, err = train.ReadAdapter(t.adapterPath); err != nil {
 		return nil, err
 	}

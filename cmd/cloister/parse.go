@@ -32,6 +32,11 @@ func parse(app *cli.App, args []string) (commandLine, error) {
 			return commandLine{}, err
 		}
 	}
+	if len(p.path) == 0 && !p.help && slices.Contains(p.global, "--verify=true") {
+		if err := p.command("pack"); err != nil { // ./clinic --verify
+			return commandLine{}, err
+		}
+	}
 	if len(p.commands) > 0 {
 		p.help = true // a group of commands explains itself
 	}

@@ -73,6 +73,9 @@ func serve(c *cli.Context) error {
 	ctx, stop := interruptible(c.Context)
 	defer stop()
 	c.Context = ctx
+	if config.Pack, err = carried(c, config.Home); err != nil {
+		return err
+	}
 	a, err := appliance.New(config)
 	switch {
 	case errors.Is(err, appliance.ErrNoKeys):

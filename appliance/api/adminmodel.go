@@ -47,7 +47,7 @@ func (s *Server) adminModel(w http.ResponseWriter, r *http.Request) error {
 	}
 	switch {
 	case m.Alias != "":
-		out.Kind = models.KindAlias
+		out.Name, out.Kind = m.Alias, models.KindAlias // the default may be one
 	default: // the default model, or an OpenAI name that is mapped
 		out.Name = m.Name()
 	}

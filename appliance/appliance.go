@@ -96,7 +96,7 @@ func (a *Appliance) start() error {
 			return err
 		}
 	}
-	a.models = models.New(a.st, a.startEngine, models.Config{Map: c.Map, Default: c.Default, Org: c.Org, Home: c.Home})
+	a.models = models.New(a.st, a.startEngine, models.Config{Map: c.Map, Default: c.Default, Org: c.Org, Home: c.Home, Self: c.self()})
 	trainer := engine.ChildTrainer{Exe: c.worker("train")}
 	data := datasets.New(a.st, mask)
 	data.SecondPass = func(ctx context.Context, model string) (datasets.Reader, error) {

@@ -97,6 +97,14 @@ func (c *Config) worker(kind string) []string {
 	return append(slices.Clone(c.Command), "worker", kind)
 }
 
+// self is the packed file that this process and its workers run, if it is one.
+func (c *Config) self() string {
+	if c.Pack == nil || c.Command[0] != engine.Self {
+		return ""
+	}
+	return c.Pack.Path
+}
+
 // loopback reports whether only this machine can reach a listening address.
 func loopback(a net.Addr) bool {
 	t, ok := a.(*net.TCPAddr)

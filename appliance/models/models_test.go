@@ -87,6 +87,22 @@ func (k *kit) deploy(t *testing.T, alias, model string) {
 	}
 }
 
+// What a record names in the file that runs is read from that file, whatever its
+// name leads to by now.
+func TestPathInTheRunningFile(t *testing.T) {
+	k := newKit(t, models.Config{Self: "/opt/clinic"})
+	for p, want := range map[string]string{
+		"/opt/clinic@4096+10":  "/proc/self/exe@4096+10",
+		"/opt/clinic2@4096+10": "/opt/clinic2@4096+10",
+		"/opt/clinic":          "/opt/clinic",
+		"models/x.gguf":        filepath.Join(k.home, "models/x.gguf"),
+	} {
+		if got := k.reg.Path(p); got != want {
+			t.Errorf("Path(%q) = %q, want %q", p, got, want)
+		}
+	}
+}
+
 func TestResolve(t *testing.T) {
 	k := newKit(t, models.Config{Map: map[string]string{"gpt-4o-mini": "support", "gpt-broken": "nothing"}, Default: "big", Org: "clinic"})
 	if _, err := k.reg.Resolve(""); !errors.Is(err, models.ErrUnknownModel) {

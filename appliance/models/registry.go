@@ -13,6 +13,7 @@ import (
 
 	"cloister/appliance/engine"
 	"cloister/appliance/fault"
+	"cloister/llama/gguf"
 	"cloister/store"
 )
 
@@ -52,9 +53,14 @@ func New(st *store.Store, start Start, c Config) *Registry {
 	return &Registry{st: st, start: start, config: c, ctx: ctx, cancel: cancel, running: map[string]*running{}}
 }
 
-// Path returns the absolute path of a record's Path: those that do not start
-// with "/" are below the data directory, so that it can be moved.
+// Path returns the absolute path of a record's Path, for this process and its
+// workers: those that do not start with "/" are below the data directory, so that
+// it can be moved.
 func (r *Registry) Path(p string) string {
+	if in := gguf.ParseRegion(p); r.config.Self != "" && in.Path == r.config.Self && !in.Whole() {
+		in.Path = engine.Self
+		return in.String()
+	}
 	if filepath.IsAbs(p) {
 		return p
 	}

@@ -32,6 +32,10 @@ type Config struct {
 	// Home is the data directory. Imported models are kept in its folder
 	// "models"; relative paths of records start here.
 	Home string
+	// Self is the file that this process and its workers run, if it carries
+	// models. What records name in it is read from the running file itself, which
+	// its name may not lead to any more: an upgrade puts another one there.
+	Self string
 }
 
 // Resolved is what a name leads to.

@@ -25,7 +25,7 @@ type stamp struct {
 
 func (p *Pack) stamp() (stamp, error) {
 	var s syscall.Stat_t
-	if err := syscall.Stat(p.Path, &s); err != nil {
+	if err := syscall.Stat(p.file, &s); err != nil {
 		return stamp{}, &os.PathError{Op: "stat", Path: p.Path, Err: err}
 	}
 	return stamp{p.SHA256, p.Path, s.Size, uint64(s.Dev), s.Ino, s.Mtim.Nano(), s.Ctim.Nano()}, nil

@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 
+	"cloister/appliance/engine"
 	"cloister/llama/gguf"
 )
 
@@ -24,6 +25,7 @@ type Pack struct {
 	// SHA256 is that of the manifest, and so stands for the whole.
 	SHA256    string
 	Signature *Signature // nil: not signed
+	file      string     // to open; Path is for people and records
 	// manifestAt and end are the places of the manifest and of the file's end.
 	manifestAt, end int64
 }
@@ -63,8 +65,20 @@ func (t *trailer) bytes() []byte {
 // Open finds the pack in a file and checks its trailer, manifest, signature and
 // the places of its parts. The error wraps ErrNone when there is none, and is a
 // *DamageError when there was one.
-func Open(path string) (*Pack, error) {
-	f, err := os.Open(path)
+func Open(path string) (*Pack, error) { return find(path, path) }
+
+// Self is the pack in the file that this process runs, also when its name leads
+// to another file by now.
+func Self() (*Pack, error) {
+	path, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	return find(path, engine.Self)
+}
+
+func find(path, file string) (*Pack, error) {
+	f, err := os.Open(file)
 	if err != nil {
 		return nil, err
 	}
@@ -76,7 +90,7 @@ func Open(path string) (*Pack, error) {
 	if !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("%s is not a file", path)
 	}
-	p := &Pack{Path: path, end: info.Size()}
+	p := &Pack{Path: path, file: file, end: info.Size()}
 	return p, p.open(f)
 }
 

@@ -56,7 +56,7 @@ type verifier struct {
 // *DamageError with all damaged ranges, to the piece. progress, which may be nil,
 // is called with bytes.
 func (p *Pack) Verify(ctx context.Context, progress func(done, total int64)) error {
-	f, err := os.Open(p.Path)
+	f, err := os.Open(p.file)
 	if err != nil {
 		return err
 	}

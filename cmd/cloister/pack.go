@@ -10,6 +10,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"cloister/appliance/engine"
 	"cloister/appliance/models"
 	"cloister/appliance/pack"
 	"cloister/llama/gguf"
@@ -123,8 +124,8 @@ func (w *wantedPack) flags(c *cli.Context) (err error) {
 			return err
 		}
 	}
-	w.Program, err = os.Executable()
-	return err
+	w.Program = engine.Self
+	return nil
 }
 
 // namesFile tells a file or a folder from the name of a model, by its form.
@@ -261,17 +262,15 @@ func (s *session) path(p string) string {
 
 // packRead shows or verifies a file, or this program itself.
 func packRead(c *cli.Context, path string) error {
+	open := func() (*pack.Pack, error) { return pack.Open(path) }
 	if path == "" {
-		self, err := os.Executable()
-		if err != nil {
-			return err
-		}
-		path = self
+		open = pack.Self
 	}
-	p, err := pack.Open(path)
+	p, err := open()
 	if err != nil {
 		return err
 	}
+	path = p.Path
 	if text := c.String("key"); text != "" {
 		if !c.Bool("verify") {
 			return misused(c, "--key is for --verify")
@@ -331,11 +330,7 @@ func printPack(c *cli.Context, p *pack.Pack) error {
 // carried is what the file of this program carries, nil for a mere program. It
 // has been checked, for use in a data directory.
 func carried(c *cli.Context, home string) (*pack.Pack, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
-	p, err := pack.Open(self)
+	p, err := pack.Self()
 	if errors.Is(err, pack.ErrNone) {
 		if c.Bool("verify") {
 			return nil, misused(c, "--verify reads the models that a packed program carries, and this one carries none")
@@ -350,7 +345,7 @@ func carried(c *cli.Context, home string) (*pack.Pack, error) {
 	err = p.Check(c.Context, home, c.Bool("verify"), func(done, total int64) {
 		if !said {
 			said = true
-			bar.print("Checking %s, as at each new or changed file.", filepath.Base(self))
+			bar.print("Checking %s, as at each new or changed file.", filepath.Base(p.Path))
 		}
 		show(done, total)
 	})

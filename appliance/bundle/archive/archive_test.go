@@ -384,6 +384,10 @@ func TestReaderError(t *testing.T) {
 
 func FuzzOpen(f *testing.F) {
 	m := small()
+	var err error
+	if m.key, err = signing.FromSeed(make([]byte, signing.SeedSize)); err != nil { // the same in all workers
+		f.Fatal(err)
+	}
 	raw := m.bytes(f)
 	f.Add(raw)
 	f.Add(raw[:1000])

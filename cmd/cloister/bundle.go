@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -95,12 +96,16 @@ func bundleExport(c *cli.Context) error {
 		return fmt.Errorf("%s exists already; name another file", to)
 	}
 	return withAppliance(c, func(s *session) error {
-		p := newProgress(c.App.ErrWriter)
-		defer p.clear()
 		var made bundleFile
 		err := writeFile(to, func(w io.Writer) error {
-			f := w.(*os.File) // what writeFile writes to
-			counted := &counter{each: func(n int64) { p.show(0, byteSize(n)+" written") }}
+			f := w.(*os.File)  // what writeFile writes to
+			said := time.Now() // its length is not known before its end, so there is no bar
+			counted := &counter{each: func(n int64) {
+				if time.Since(said) > lineEvery {
+					fmt.Fprintf(c.App.ErrWriter, "%s written\n", byteSize(n))
+					said = time.Now()
+				}
+			}}
 			if err := s.ExportBundle(c.Context, in, io.MultiWriter(f, counted)); err != nil {
 				return err
 			}
@@ -113,7 +118,6 @@ func bundleExport(c *cli.Context) error {
 			}
 			return nil
 		})
-		p.clear()
 		if err != nil {
 			return notFound(err, s.cloister("model list"))
 		}
@@ -189,8 +193,11 @@ func sendBundle(c *cli.Context, path string, send func(io.Reader) error) error {
 	}
 	p := newProgress(c.App.ErrWriter)
 	defer p.clear()
-	size := info.Size()
+	size, begun := info.Size(), time.Now()
 	counted := &counter{each: func(n int64) {
+		if time.Since(begun) < time.Second {
+			return // most bundles are small
+		}
 		p.show(float64(n)/float64(max(size, 1)), fmt.Sprintf("%s of %s", byteSize(n), byteSize(size)))
 	}}
 	return send(io.TeeReader(f, counted))

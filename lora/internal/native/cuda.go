@@ -191,7 +191,7 @@ func (c *CUDA) Gemm(dst Mat, add bool, terms ...Term) error {
 	return c.status("gemm", C.cd_gemm(c.p, dst.cuda(), &list[0], C.int(len(terms)), C.bool(add)))
 }
 
-// GemmTN is CPU.GemmTN.
+// GemmTN is CPU.GemmTN; u and x may be packed.
 func (c *CUDA) GemmTN(g, u, x Mat, trans bool) error {
 	if err := gemmTNOK(g, u, x, trans); err != nil {
 		return err

@@ -456,11 +456,16 @@ func TestCUDAGemmTN(t *testing.T) {
 					set(wantT, j, i, float32(float64(at(gt, j, i))+sum))
 				}
 			}
-			du, dx, dg, dgt := c.up(u), c.up(x), c.up(g), c.up(gt)
-			check(t, c.GemmTN(dg, du, dx, false))
-			check(t, c.GemmTN(dgt, du, dx, true))
-			near(t, fmt.Sprint("uᵀx ", s), c.down(dg), want, 3e-6)
-			near(t, fmt.Sprint("xᵀu ", s), c.down(dgt), wantT, 3e-6)
+			du, dx := c.up(u), c.up(x)
+			for _, left := range []native.Mat{du, c.packed(du)} {
+				for _, right := range []native.Mat{dx, c.packed(dx)} {
+					dg, dgt := c.up(g), c.up(gt)
+					check(t, c.GemmTN(dg, left, right, false))
+					check(t, c.GemmTN(dgt, left, right, true))
+					near(t, fmt.Sprint("uᵀx ", s), c.down(dg), want, 3e-6)
+					near(t, fmt.Sprint("xᵀu ", s), c.down(dgt), wantT, 3e-6)
+				}
+			}
 		}
 	})
 }

@@ -110,14 +110,27 @@ func (l cudaLayout) gemm(terms []Term) int64 {
 	return a + b + cudaTail
 }
 
-// gemmTN copies both operands, some rows at a time.
+// gemmTN copies both operands, some rows at a time, but for those that are packed.
 func (l cudaLayout) gemmTN(u, x Mat) (rows int, bytes int64) {
 	if l.precise {
 		return u.Rows, 0
 	}
-	rows = min(l.rowsIn(u.Rows, u.Cols, l.leftMost), l.rowsIn(x.Rows, x.Cols, l.slabMost))
-	return rows, l.packed(rows, u.Cols) + l.packed(rows, x.Cols)
+	rows = u.Rows
+	for _, m := range []Mat{u, x} {
+		if m.Stride != 0 {
+			rows = min(rows, l.rowsIn(m.Rows, m.Cols, l.leftMost))
+		}
+	}
+	for _, m := range []Mat{u, x} {
+		if m.Stride != 0 {
+			bytes += l.packed(rows, m.Cols)
+		}
+	}
+	return rows, bytes
 }
+
+// readable says that m is plain or packed.
+func readable(m Mat) bool { return m.plain() || m.Stride == 0 && m.Cols > 0 }
 
 // embed gathers quantised rows and turns them into float, some at a time.
 func (l cudaLayout) embed(table Weight, rows int) (at int, bytes int64) {
@@ -207,7 +220,7 @@ func cudaGemmOK(dst Mat, terms []Term) error {
 	ok := dst.plain() && len(terms) > 0 && len(terms) <= maxTerms
 	for i := range terms {
 		t := &terms[i]
-		ok = ok && t.A.Rows == dst.Rows && t.A.Cols == t.inner() && t.outer() == dst.Cols && (t.A.Stride == 0 || t.A.plain())
+		ok = ok && t.A.Rows == dst.Rows && t.A.Cols == t.inner() && t.outer() == dst.Cols && readable(t.A)
 	}
 	if err := need(ok, "gemm"); err != nil {
 		return err
@@ -242,7 +255,7 @@ func gemmTNOK(g, u, x Mat, trans bool) error {
 	if trans {
 		rows, cols = cols, rows
 	}
-	return need(u.plain() && x.is(u.Rows, x.Cols) && g.is(rows, cols) && u.Rows > 0, "gemm_tn")
+	return need(readable(u) && readable(x) && x.Rows == u.Rows && g.is(rows, cols) && u.Rows > 0, "gemm_tn")
 }
 
 // Embed is CUDA.Embed for rows ids.

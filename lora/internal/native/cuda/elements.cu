@@ -17,6 +17,9 @@ int cd_add(cd_card * c, cd_mat dst, cd_mat x) {
 
 int cd_copy(cd_card * c, cd_mat dst, cd_mat x) {
     ENTER(c);
+    if (dense(dst) && dense(x)) {
+        return c->ok(cudaMemcpyAsync(dst.data, x.data, (size_t) (x.rows * x.cols) * 4, cudaMemcpyDeviceToDevice, c->stream), "copy");
+    }
     return c->ok(cudaMemcpy2DAsync(dst.data, (size_t) dst.ld * 4, x.data, (size_t) x.ld * 4, (size_t) x.cols * 4, (size_t) x.rows,
                                    cudaMemcpyDeviceToDevice, c->stream), "copy");
 }
@@ -25,6 +28,9 @@ int cd_zero(cd_card * c, cd_mat x) {
     ENTER(c);
     if (x.rows == 0) {
         return CK_OK;
+    }
+    if (dense(x)) {
+        return c->ok(cudaMemsetAsync(x.data, 0, (size_t) (x.rows * x.cols) * 4, c->stream), "zero");
     }
     return c->ok(cudaMemset2DAsync(x.data, (size_t) x.ld * 4, 0, (size_t) x.cols * 4, (size_t) x.rows, c->stream), "zero");
 }

@@ -32,6 +32,18 @@ struct round_value {
     __device__ void operator()(int64_t i, int64_t j) const { out[i * ldo + j] = __float2bfloat16(x[i * ldx + j]); }
 };
 
+// round_four is the same for four values at a time, where all begin at multiples of 16 bytes.
+struct round_four {
+    bf16 *        out;
+    const float * x;
+    int64_t       ldo, ldx;
+    POINTERS(out, x)
+    __device__ void operator()(int64_t i, int64_t j) const {
+        float4 v = *(const float4 *) (x + i * ldx + 4 * j);
+        *(uint2 *) (out + i * ldo + 4 * j) = make_uint2(pack_bf16(v.x, v.y), pack_bf16(v.z, v.w));
+    }
+};
+
 // copy_rounded writes x [rows, cols] ld in the card's form, rows padded(cols) values apart.
 static int copy_rounded(cd_card * c, void * out, const float * x, int64_t ld, int64_t rows, int64_t cols) {
     int64_t ldo = padded(cols);
@@ -39,7 +51,11 @@ static int copy_rounded(cd_card * c, void * out, const float * x, int64_t ld, in
         return c->ok(cudaMemcpy2DAsync(out, (size_t) ldo * 4, x, (size_t) ld * 4, (size_t) cols * 4, (size_t) rows, cudaMemcpyDeviceToDevice,
                                        c->stream), "pack");
     }
+    bool four = (cols | ld) % 4 == 0 && (uintptr_t) x % 16 == 0 && (uintptr_t) out % 8 == 0;
     flat(rows, cols, ldo == cols && ld == cols);
+    if (four) {
+        return run_each(c, "round", round_four{(bf16 *) out, x, ldo, ld}, rows, cols / 4);
+    }
     return run_each(c, "round", round_value{(bf16 *) out, x, ldo, ld}, rows, cols);
 }
 
@@ -137,26 +153,23 @@ int cd_gemm(cd_card * c, cd_mat dst, const cd_term * terms, int n_terms, bool ad
     return c->failed;
 }
 
+// tn_rows gives rows [from, to) of an operand of cd_gemm_tn, which may be packed.
+static operand tn_rows(cd_card * c, const cd_mat & x, int64_t from, int64_t to, void * room) {
+    return left_rows(c, cd_term{x, cd_weight{}, 0, false, 1}, from, to, room);
+}
+
 int cd_gemm_tn(cd_card * c, cd_mat g, bool trans, cd_mat u, cd_mat x, int64_t chunk) {
     ENTER(c);
     taker  s      = {c, 0};
-    void * u_room = c->precise ? nullptr : s.take(2 * chunk * padded(u.cols));
-    void * x_room = c->precise ? nullptr : s.take(2 * chunk * padded(x.cols));
+    void * u_room = c->precise || u.ld == 0 ? nullptr : s.take(2 * chunk * padded(u.cols));
+    void * x_room = c->precise || x.ld == 0 ? nullptr : s.take(2 * chunk * padded(x.cols));
     for (int64_t from = 0; from < u.rows && c->failed == CK_OK; from += chunk) {
-        int64_t       rows = from + chunk < u.rows ? chunk : u.rows - from;
-        const float * up   = floats(u) + from * u.ld;
-        const float * xp   = floats(x) + from * x.ld;
-        operand       a = {(const char *) up, u.ld, false}, b = {(const char *) xp, x.ld, false};
-        if (!c->precise) {
-            copy_rounded(c, u_room, up, u.ld, rows, u.cols);
-            copy_rounded(c, x_room, xp, x.ld, rows, x.cols);
-            a = operand{(const char *) u_room, padded(u.cols), true};
-            b = operand{(const char *) x_room, padded(x.cols), true};
-        }
+        int64_t to = from + chunk < u.rows ? from + chunk : u.rows;
+        operand a = tn_rows(c, u, from, to, u_room), b = tn_rows(c, x, from, to, x_room);
         if (trans) {
-            multiply(c, "gemm_tn", false, true, u.cols, x.cols, rows, 1, a.data, a.ld, b.data, b.ld, 1, floats(g), g.ld);
+            multiply(c, "gemm_tn", false, true, u.cols, x.cols, to - from, 1, a.data, a.ld, b.data, b.ld, 1, floats(g), g.ld);
         } else {
-            multiply(c, "gemm_tn", false, true, x.cols, u.cols, rows, 1, b.data, b.ld, a.data, a.ld, 1, floats(g), g.ld);
+            multiply(c, "gemm_tn", false, true, x.cols, u.cols, to - from, 1, b.data, b.ld, a.data, a.ld, 1, floats(g), g.ld);
         }
     }
     return c->failed;

@@ -49,6 +49,10 @@ struct event {
     size_t   at = 0;
 };
 
+static thread_local int device = 0;
+// shared_limit is the most shared memory of a block, in bytes: of compute capability 8.6 and above, and of 7.5.
+inline size_t shared_limit() { return (device == 0 ? 99 : 64) << 10; }
+
 struct state {
     std::recursive_mutex     lock;
     char *                   names  = nullptr; // device addresses: nothing is mapped here
@@ -61,7 +65,6 @@ struct state {
     std::set<stream *>       streams;
     cudaError_t              last = cudaSuccess, lost = cudaSuccess;
     long                     fail_in = -1; // launches until the device is lost
-    int                      device  = 0;
     bool                     blocking = getenv("CUDA_LAUNCH_BLOCKING") != nullptr;
 };
 
@@ -156,7 +159,7 @@ template <class K, class... A> void launch(const char * name, K kernel, dim3 gri
     state & s = S();
     size_t  n = (size_t) threads.x * threads.y * threads.z;
     if (n == 0 || n > MOST || n % WARP != 0 || grid.x == 0 || grid.y == 0 || grid.z == 0 || grid.y > 65535 || grid.z > 65535 ||
-        shared > (99 << 10) || (shared > (48 << 10) && s.large.count((const void *) kernel) == 0)) {
+        shared > shared_limit() || (shared > (48 << 10) && s.large.count((const void *) kernel) == 0)) {
         fprintf(stderr, "emulated CUDA: %s: cannot launch %ux%ux%u blocks of %zu threads with %zu bytes\n", name, grid.x, grid.y, grid.z, n, shared);
         bad(cudaErrorInvalidValue);
         return;
@@ -200,7 +203,13 @@ inline cudaError_t cudaGetDeviceProperties(cudaDeviceProp * p, int i) {
     p->totalGlobalMem = emu::S().limit;
     return cudaSuccess;
 }
-inline cudaError_t cudaSetDevice(int i) { return i >= 0 && i < emu::DEVICES ? cudaSuccess : emu::bad(cudaErrorInvalidDevice); }
+inline cudaError_t cudaSetDevice(int i) {
+    if (i < 0 || i >= emu::DEVICES) {
+        return emu::bad(cudaErrorInvalidDevice);
+    }
+    emu::device = i;
+    return cudaSuccess;
+}
 inline cudaError_t cudaMemGetInfo(size_t * free, size_t * total) {
     emu::guard g(emu::S().lock);
     *total = emu::S().limit;

@@ -96,13 +96,17 @@ func (a *Appliance) start() error {
 			return err
 		}
 	}
-	a.models = models.New(a.st, a.startEngine, models.Config{Map: c.Map, Default: c.Default, Org: c.Org, Home: c.Home, Self: c.self()})
+	a.models = models.New(a.st, a.startEngine, models.Config{
+		Map: c.Map, Default: c.Default, Org: c.Org, Home: c.Home, Self: c.self(), WhileTraining: c.WhileTraining, Log: c.Log,
+	})
 	trainer := engine.ChildTrainer{Exe: c.worker("train")}
 	data := datasets.New(a.st, mask)
 	data.SecondPass = func(ctx context.Context, model string) (datasets.Reader, error) {
 		return secondpass.Open(ctx, a.models, model)
 	}
-	a.jobs = jobs.New(a.st, trainer, a.models, data, jobs.Config{Home: c.Home, Threads: c.Threads, LiteralMultiplier: c.LiteralMultiplier})
+	a.jobs = jobs.New(a.st, trainer, a.models, data, jobs.Config{
+		Home: c.Home, Threads: c.Threads, LiteralMultiplier: c.LiteralMultiplier, Room: a.makeRoom(trainer.Plan),
+	})
 	ratings := feedback.New(a.st, mask)
 	if err := a.listen(); err != nil {
 		return err
@@ -133,10 +137,6 @@ func (a *Appliance) start() error {
 		return nil
 	}
 	return a.jobs.Start()
-}
-
-func (a *Appliance) startEngine(ctx context.Context, base store.BaseModel) (engine.Engine, error) {
-	return engine.NewChild(ctx, a.config.worker("infer"), base.Path, a.config.Engine)
 }
 
 // listen opens the control socket and, if wanted, the API's address.

@@ -1,6 +1,7 @@
 package appliance
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -9,7 +10,9 @@ import (
 	"slices"
 
 	"cloister/appliance/engine"
+	"cloister/appliance/models"
 	"cloister/appliance/pack"
+	"cloister/llama"
 )
 
 // Config of an Appliance. Home is needed; the zero value of the rest is right
@@ -29,6 +32,9 @@ type Config struct {
 	MaskAnswers bool
 	// Engine sizes the engines of base models.
 	Engine engine.Options
+	// WhileTraining is what becomes of models that answer while a job trains;
+	// empty: models.Choose.
+	WhileTraining models.WhileTraining
 	// Threads of the trainer; 0: all cores.
 	Threads int
 	// Idle leaves jobs where they are: for commands that end soon. They can be
@@ -103,6 +109,14 @@ func (c *Config) self() string {
 		return ""
 	}
 	return c.Pack.Path
+}
+
+// Devices lists what models can run on, by a process of its own.
+func (c *Config) Devices(ctx context.Context) ([]llama.Device, error) {
+	if err := c.validate(); err != nil {
+		return nil, err
+	}
+	return engine.ChildDevices(ctx, c.worker("devices"))
 }
 
 // loopback reports whether only this machine can reach a listening address.

@@ -167,6 +167,10 @@ func (c *Context) Len() int { return c.c.BatchLen() }
 // Clear empties the batch.
 func (c *Context) Clear() { c.c.BatchClear() }
 
+// ErrFatal is wrapped in errors of Decode after which the context is not to be
+// trusted: a device failed.
+var ErrFatal = capi.ErrFatal
+
 // Decode runs the model on the batch. Logits are those of this batch until the
 // next Decode.
 func (c *Context) Decode() error { return c.c.Decode() }

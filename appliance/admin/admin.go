@@ -16,6 +16,7 @@ import (
 	"cloister/appliance/evaluate"
 	"cloister/appliance/feedback"
 	"cloister/appliance/masking"
+	"cloister/appliance/models"
 	"cloister/appliance/openai"
 	"cloister/appliance/release"
 	"cloister/lora/train"
@@ -45,6 +46,8 @@ type (
 	// Evaluate is the part "options" of POST /admin/evaluations; the part
 	// "file" follows when it names no dataset.
 	Evaluate = evaluate.Request
+	// ModelStatus is where a model lies at present, a part of Status.
+	ModelStatus = models.Status
 	// Release is an alias with its releases: GET /admin/releases.
 	Release = release.Status
 	// FeedbackItem is a line of GET /admin/feedback; its texts are masked.
@@ -65,9 +68,12 @@ type Status struct {
 	Sealed    bool      `json:"sealed"`
 	StartedAt time.Time `json:"started_at"`
 	// Loaded names the base models whose engines run now.
-	Loaded   []string  `json:"loaded"`
-	Running  []string  `json:"running_jobs"` // ids of jobs that have not ended, oldest first
-	Releases []Release `json:"releases"`
+	Loaded []string `json:"loaded"`
+	// Models says of each of those, of those that are being started and of those
+	// that sleep, where they lie and why.
+	Models   []ModelStatus `json:"models"`
+	Running  []string      `json:"running_jobs"` // ids of jobs that have not ended, oldest first
+	Releases []Release     `json:"releases"`
 }
 
 // ImportModel asks for a GGUF file on the appliance's machine to be added as a

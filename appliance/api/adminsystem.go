@@ -33,7 +33,7 @@ func (s *Server) adminStatus(w http.ResponseWriter, _ *http.Request) error {
 	}
 	out := admin.Status{
 		Version: s.config.Version, PID: os.Getpid(), Home: s.config.Home, Listen: s.config.Listen, Sealed: s.config.Sealed,
-		StartedAt: s.started, Loaded: s.Models.Loaded(), Running: []string{}, Releases: releases,
+		StartedAt: s.started, Loaded: s.Models.Loaded(), Models: s.Models.Status(), Running: []string{}, Releases: releases,
 	}
 	for _, job := range jobs {
 		if !job.Status.Terminal() {

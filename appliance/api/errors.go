@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -106,7 +107,7 @@ func ofFault(e *fault.Error) *failure {
 	case fault.TooLarge:
 		out.status = http.StatusRequestEntityTooLarge
 	case fault.Unavailable:
-		out.status, out.kind, out.retryAfter = http.StatusServiceUnavailable, typeUnavailable, time.Second
+		out.status, out.kind, out.retryAfter = http.StatusServiceUnavailable, typeUnavailable, cmp.Or(e.RetryAfter, time.Second)
 	}
 	return out
 }

@@ -135,7 +135,7 @@ func (f *fixture) logger() *slog.Logger { return slog.New(slog.NewTextHandler(f.
 
 func (f *fixture) services() api.Services {
 	mask := appliancetest.Masking(f.t, f.store)
-	start := func(context.Context, store.BaseModel) (engine.Engine, error) { return f.engine, nil }
+	start := func(context.Context, store.BaseModel, bool) (engine.Engine, error) { return f.engine, nil }
 	registry := models.New(f.store, start, models.Config{Org: "clinic", Home: f.home, Map: map[string]string{"gpt-mapped": base}})
 	data := datasets.New(f.store, mask)
 	manager := jobs.New(f.store, resolving{f.trainer}, registry, data, jobs.Config{Home: f.home})

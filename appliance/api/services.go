@@ -36,6 +36,7 @@ type Models interface {
 	ImportAdapter(ctx context.Context, path, base, suffix string) (store.Adapter, error)
 	Remove(ctx context.Context, name string) error
 	Loaded() []string
+	Status() []models.Status
 	Org() string
 }
 

@@ -51,7 +51,7 @@ func child(home, file string) error {
 	if err != nil {
 		return err
 	}
-	reg := models.New(st, func(context.Context, store.BaseModel) (engine.Engine, error) { return nil, nil }, models.Config{Home: home})
+	reg := models.New(st, func(context.Context, store.BaseModel, bool) (engine.Engine, error) { return nil, nil }, models.Config{Home: home})
 	s, err := bundle.New(st, reg, site.New(st), home, "test")
 	if err != nil {
 		return err

@@ -48,7 +48,7 @@ func newPlace(t testing.TB, name string) *place {
 func placeOf(t testing.TB, st *store.Store, home string) *place {
 	t.Helper()
 	p := &place{t: t, home: home, st: st, who: site.New(st)}
-	p.reg = models.New(st, func(context.Context, store.BaseModel) (engine.Engine, error) {
+	p.reg = models.New(st, func(context.Context, store.BaseModel, bool) (engine.Engine, error) {
 		return nil, errors.New("no engine here")
 	}, models.Config{Home: home, Org: "org"})
 	t.Cleanup(func() { _ = p.reg.Close() })

@@ -1,63 +1,63 @@
 package engine
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
-	"net"
 	"net/http"
-	"os"
-	"os/exec"
 	"slices"
 	"sync"
-	"syscall"
 	"time"
 
-	"cloister/appliance/airgap"
 	"cloister/llama/chat"
 )
 
 // Child is the Engine in a worker process of the same binary. When the worker
 // dies, its requests fail with ErrWorkerDied and a new worker starts at once,
-// with the same adapters.
+// with the same adapters; on the processor if a card is to blame (fallback.go).
 type Child struct {
-	exe   []string // the command line of `worker infer`
-	model string
-	opts  Options
+	exe      []string // the command line of `worker infer`
+	model    string
+	opts     Options
+	patience patience
 
-	mu       sync.Mutex
+	ctx    context.Context // ends at Close
+	cancel context.CancelFunc
+
+	changing sync.Mutex        // held while one worker takes the place of another
+	mu       sync.Mutex        // held while a worker starts that requests wait for
 	adapters map[string]string // name → path, to load again after a restart
 	worker   *worker           // the latest; it may have died
 	closed   bool
+	moved    bool // to the processor, by Move
+	fall     fallback
+	again    *time.Timer // until the card is tried again; nil before it failed
+
+	seen    sync.Mutex // never held for long
+	state   State
+	visible *worker
 }
 
 var _ Engine = (*Child)(nil)
 
-// worker is one process.
-type worker struct {
-	cmd    *exec.Cmd
-	stdin  io.Closer // closing it ends the worker
-	client *http.Client
-	dead   chan struct{} // closed when the process has ended
-	stderr *tail
-}
-
 // NewChild starts a worker for a GGUF model and waits until it is ready. exe
 // is the command line that runs ServeInfer on its standard input and output.
 func NewChild(ctx context.Context, exe []string, model string, o Options) (*Child, error) {
-	c := &Child{exe: exe, model: model, opts: o, adapters: map[string]string{}}
-	if _, err := c.live(ctx); err != nil {
+	c := &Child{exe: exe, model: model, opts: o, patience: usualPatience, moved: o.Moved, adapters: map[string]string{}}
+	c.ctx, c.cancel = context.WithCancel(context.Background())
+	w, err := c.live(ctx)
+	if err != nil {
+		c.cancel()
 		return nil, err
 	}
+	w.using.Done()
 	return c, nil
 }
 
-// live returns the running worker and starts one if there is none.
+// live returns the running worker and starts one if there is none. The caller
+// says when it needs it no longer: using.Done.
 func (c *Child) live(ctx context.Context) (*worker, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -65,185 +65,56 @@ func (c *Child) live(ctx context.Context) (*worker, error) {
 		return nil, ErrClosed
 	}
 	if c.worker != nil && !c.worker.ended() {
+		c.worker.using.Add(1)
 		return c.worker, nil
 	}
-	w, err := startWorker(ctx, c.exe, c.model, c.opts)
+	if c.worker != nil {
+		c.note(c.worker)
+	}
+	defer c.show()
+	w, err := c.start(ctx)
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range slices.Sorted(maps.Keys(c.adapters)) {
-		if err := w.load(ctx, adapterRequest{name, c.adapters[name]}); err != nil {
-			w.stop()
-			return nil, fmt.Errorf("adapter %s after a restart: %w", name, err)
-		}
+	if err := c.loadAll(ctx, w); err != nil {
+		w.stop()
+		return nil, err
 	}
 	c.worker = w
+	w.using.Add(1)
 	go c.revive(w)
 	return w, nil
+}
+
+// loadAll loads the adapters into a new worker; mu is held.
+func (c *Child) loadAll(ctx context.Context, w *worker) error {
+	for _, name := range slices.Sorted(maps.Keys(c.adapters)) {
+		if err := w.load(ctx, adapterRequest{name, c.adapters[name]}); err != nil {
+			return fmt.Errorf("adapter %s after a restart: %w", name, err)
+		}
+	}
+	return nil
 }
 
 // revive starts the next worker as soon as this one dies, so that the next
 // request need not wait for the model to load.
 func (c *Child) revive(w *worker) {
 	<-w.dead
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	if w.stopped.Load() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(c.ctx, 10*time.Minute)
 	defer cancel()
-	_, _ = c.live(ctx) // an error comes again, and is told, at the next request
-}
-
-func startWorker(ctx context.Context, exe []string, model string, o Options) (*worker, error) {
-	line, theirs, err := airgap.NewLine()
-	if err != nil {
-		return nil, err
+	if next, err := c.live(ctx); err == nil { // an error comes again, and is told, at the next request
+		next.using.Done()
 	}
-	defer theirs.Close()
-	w := &worker{dead: make(chan struct{}), stderr: new(tail)}
-	w.cmd = command(exe)
-	w.cmd.Stderr = w.stderr
-	w.cmd.ExtraFiles = []*os.File{theirs} // descriptor lineFD
-	stdin, err := w.cmd.StdinPipe()
-	if err != nil {
-		return nil, errors.Join(err, line.Close())
-	}
-	w.stdin = stdin
-	stdout, err := w.cmd.StdoutPipe()
-	if err != nil {
-		return nil, errors.Join(err, line.Close())
-	}
-	if err := w.cmd.Start(); err != nil {
-		return nil, errors.Join(fmt.Errorf("cannot start a model worker: %w", err), line.Close())
-	}
-	w.client = &http.Client{Transport: &http.Transport{
-		DialContext:         func(ctx context.Context, _, _ string) (net.Conn, error) { return line.Dial(ctx) },
-		MaxIdleConnsPerHost: 64,
-	}}
-	ready := make(chan error, 1)
-	go func() {
-		ready <- awaitReady(stdin, stdout, inferConfig{model, o})
-		_, _ = io.Copy(io.Discard, stdout)
-		_ = w.cmd.Wait()
-		_ = line.Close()
-		close(w.dead)
-	}()
-	select {
-	case err = <-ready:
-	case <-ctx.Done():
-		err = ctx.Err()
-	}
-	if err != nil {
-		w.stop()
-		if errors.Is(err, io.EOF) {
-			<-w.dead
-			err = fmt.Errorf("the model worker died while it loaded %s: %s", model, w.stderr)
-		}
-		return nil, err
-	}
-	return w, nil
-}
-
-// Self runs the file that this process was started from, even when another one
-// has taken its place on the disk since, as an upgrade does: a worker speaks
-// the protocol of its own version.
-const Self = "/proc/self/exe"
-
-// SelfCommand is a command line of this very program.
-func SelfCommand(args ...string) *exec.Cmd {
-	cmd := exec.Command(Self, args...)
-	cmd.Args[0] = os.Args[0] // what ps shows
-	return cmd
-}
-
-// command makes a worker's process: in a group of its own, so that Ctrl-C in
-// the terminal reaches only the parent, and killed when the parent dies.
-func command(exe []string) *exec.Cmd {
-	cmd := exec.Command(exe[0], exe[1:]...)
-	if exe[0] == Self {
-		cmd = SelfCommand(exe[1:]...)
-	}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	return cmd
-}
-
-func awaitReady(stdin io.Writer, stdout io.Reader, cfg inferConfig) error {
-	if err := writeLine(stdin, cfg); err != nil {
-		return fmt.Errorf("%w: %w", io.EOF, err)
-	}
-	line, err := bufio.NewReader(stdout).ReadBytes('\n')
-	if err != nil {
-		return err
-	}
-	var r reply[string]
-	if err := json.Unmarshal(line, &r); err != nil {
-		return err
-	}
-	return r.Error.err()
-}
-
-func (w *worker) ended() bool {
-	select {
-	case <-w.dead:
-		return true
-	default:
-		return false
-	}
-}
-
-// stop ends the worker, kindly first.
-func (w *worker) stop() {
-	_ = w.stdin.Close()
-	select {
-	case <-w.dead:
-	case <-time.After(3 * time.Second):
-		_ = w.cmd.Process.Kill()
-		<-w.dead
-	}
-	w.client.CloseIdleConnections()
-}
-
-// post sends a request to the worker.
-func (w *worker) post(ctx context.Context, path string, body any) (*http.Response, error) {
-	b, err := json.Marshal(body)
-	if err != nil {
-		return nil, err
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://worker"+path, bytes.NewReader(b))
-	if err != nil {
-		return nil, err
-	}
-	resp, err := w.client.Do(req)
-	if err != nil {
-		return nil, w.explain(ctx, err)
-	}
-	return resp, nil
-}
-
-// explain turns a broken connection into what it means to the caller. It
-// returns when the process is gone for certain, so that the next request does
-// not meet it again.
-func (w *worker) explain(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	_ = w.cmd.Process.Kill()
-	<-w.dead
-	return fmt.Errorf("%w (%w)", ErrWorkerDied, err)
-}
-
-// load loads an adapter into this worker.
-func (w *worker) load(ctx context.Context, req adapterRequest) error {
-	resp, err := w.post(ctx, "/load", req)
-	if err != nil {
-		return err
-	}
-	_, err = answer[struct{}](ctx, w, resp)
-	return err
 }
 
 // attempts is how many workers a request that none of them begins with may meet.
 const attempts = 3
 
 // begin sends a request to the running worker, which has begun with it when
-// this returns. One that dies before that, such as of a signal a moment ago,
+// this returns; the caller says when it has ended: using.Done. One that dies before that, such as of a signal a moment ago,
 // costs the request nothing: it goes to the next worker.
 func (c *Child) begin(ctx context.Context, path string, body any) (*worker, *http.Response, error) {
 	for try := 1; ; try++ {
@@ -252,10 +123,13 @@ func (c *Child) begin(ctx context.Context, path string, body any) (*worker, *htt
 			return nil, nil, err
 		}
 		resp, err := w.post(ctx, path, body)
-		if try < attempts && errors.Is(err, ErrWorkerDied) {
-			continue
+		if err == nil {
+			return w, resp, nil
 		}
-		return w, resp, err
+		w.using.Done()
+		if try == attempts || !errors.Is(err, ErrWorkerDied) {
+			return nil, nil, err
+		}
 	}
 }
 
@@ -276,6 +150,7 @@ func call[A any](ctx context.Context, c *Child, path string, body any) (A, error
 		var zero A
 		return zero, err
 	}
+	defer w.using.Done()
 	return answer[A](ctx, w, resp)
 }
 
@@ -301,7 +176,9 @@ func (c *Child) LoadAdapter(ctx context.Context, name, path string) error {
 		if err != nil {
 			return err
 		}
-		if _, err := answer[struct{}](ctx, w, resp); err != nil {
+		_, err = answer[struct{}](ctx, w, resp)
+		w.using.Done()
+		if err != nil {
 			return err
 		}
 		c.mu.Lock()
@@ -330,6 +207,7 @@ func (c *Child) Chat(ctx context.Context, req ChatRequest, emit func(Chunk) erro
 	if err != nil {
 		return ChatResult{}, err
 	}
+	defer w.using.Done()
 	defer resp.Body.Close() // before its end, it cancels the request
 	dec := json.NewDecoder(resp.Body)
 	for {
@@ -365,34 +243,28 @@ func (c *Child) PID() int {
 
 // Close implements Engine.
 func (c *Child) Close() error {
-	c.mu.Lock()
-	w := c.worker
-	c.closed = true
-	c.mu.Unlock()
-	if w != nil {
+	if w := c.end(); w != nil {
 		w.stop()
 	}
 	return nil
 }
 
-// tail keeps the last bytes written to it: a worker's last words.
-type tail struct {
-	mu sync.Mutex
-	b  []byte
-}
-
-func (t *tail) Write(p []byte) (int, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.b = append(t.b, p...)
-	if over := len(t.b) - 2048; over > 0 {
-		t.b = t.b[over:]
+// Retire is Close that lets running requests end first, until the limit.
+func (c *Child) Retire(limit time.Duration) error {
+	if w := c.end(); w != nil {
+		w.retire(limit)
 	}
-	return len(p), nil
+	return nil
 }
 
-func (t *tail) String() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return string(bytes.TrimSpace(t.b))
+// end closes the engine to new requests and returns the last worker.
+func (c *Child) end() *worker {
+	c.cancel()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closed = true
+	if c.again != nil {
+		c.again.Stop()
+	}
+	return c.worker
 }

@@ -43,6 +43,16 @@ func (t ChildTrainer) Estimate(ctx context.Context, req train.Request) (train.Es
 	return *end.Estimation, nil
 }
 
+// Plan plans the memory of a training run, in the process that would train: it
+// knows what is free there, and starts no driver in this one.
+func (t ChildTrainer) Plan(ctx context.Context, c train.PlanConfig) (train.Memory, error) {
+	end, err := t.run(ctx, trainRequest{Plan: &c}, nil)
+	if err != nil {
+		return train.Memory{}, err
+	}
+	return *end.Memory, nil
+}
+
 // run gives a new worker the request and returns the line that closes it.
 func (t ChildTrainer) run(ctx context.Context, req trainRequest, emit func(train.Event)) (trainLine, error) {
 	cmd := command(t.Exe)
@@ -83,7 +93,7 @@ func readTraining(r io.Reader, emit func(train.Event)) (trainLine, error) {
 		switch {
 		case line.Error != nil:
 			return line, line.Error.err()
-		case line.Result != nil, line.Estimation != nil:
+		case line.Result != nil, line.Estimation != nil, line.Memory != nil:
 			return line, nil
 		case line.Event != nil && emit != nil:
 			emit(*line.Event)

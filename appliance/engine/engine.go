@@ -27,6 +27,7 @@ type Info struct {
 	TrainContext  int    `json:"train_context"`  // context length that the model was trained with, tokens
 	ServeContext  int    `json:"serve_context"`  // longest prompt and answer of one request, tokens
 	ParallelSlots int    `json:"parallel_slots"` // requests that run at the same time
+	Placement
 }
 
 // The requests and answers are those of the scheduler: one set of types from

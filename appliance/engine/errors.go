@@ -13,6 +13,10 @@ var ErrClosed = sched.ErrClosed
 // ErrNoAdapter is wrapped in errors that name an adapter which is not loaded.
 var ErrNoAdapter = sched.ErrNoAdapter
 
+// ErrDevice is wrapped in errors for which a card is to blame: its memory, its
+// driver, or that there is none. The processor may do what it did not.
+var ErrDevice = errors.New("the card cannot be used")
+
 // ErrTemplate is wrapped in errors about messages that the model's chat
 // template does not take.
 var ErrTemplate = llama.ErrTemplate

@@ -11,13 +11,11 @@ import (
 	"cloister/lora/train"
 )
 
-// Options of an engine; the zero value is right for most.
-type Options = sched.Options
-
 // Local is the Engine in this process.
 type Local struct {
-	model *llama.Model
-	sched *sched.Scheduler
+	model  *llama.Model
+	sched  *sched.Scheduler
+	placed Placement
 
 	mu     sync.RWMutex // held for reading by each call, so that Close waits for them
 	closed bool
@@ -25,18 +23,40 @@ type Local struct {
 
 var _ Engine = (*Local)(nil)
 
-// OpenLocal loads a GGUF model into this process.
+// OpenLocal loads a GGUF model into this process. The error wraps ErrDevice
+// when the card is to blame.
 func OpenLocal(path string, o Options) (*Local, error) {
-	m, err := llama.Open(path)
+	e, err := openLocal(path, o, func(Placement) error { return nil })
 	if err != nil {
 		return nil, err
 	}
-	s, err := sched.New(m, o)
+	return e, nil
+}
+
+// openLocal is OpenLocal; it tells where the model will lie before it loads it.
+func openLocal(path string, o Options, tell func(Placement) error) (*Local, error) {
+	unlock, err := o.lock()
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	p, where, err := place(path, o)
+	if err != nil {
+		return nil, err
+	}
+	if err := tell(p); err != nil {
+		return nil, err
+	}
+	m, err := llama.OpenOn(path, where)
+	if err != nil {
+		return nil, p.blame(err)
+	}
+	s, err := sched.New(m, sched.Options{Context: o.Context, Slots: p.Slots, Threads: o.Threads})
 	if err != nil {
 		_ = m.Close()
-		return nil, err
+		return nil, p.blame(err)
 	}
-	return &Local{model: m, sched: s}, nil
+	return &Local{model: m, sched: s, placed: p}, nil
 }
 
 // use runs f while the model is sure to be there.
@@ -56,6 +76,7 @@ func (l *Local) Info(context.Context) (info Info, err error) {
 			Architecture: l.model.Architecture(), Description: l.model.Description(),
 			Parameters: l.model.Parameters(), SizeBytes: l.model.SizeBytes(), Vocabulary: l.model.Size(),
 			TrainContext: l.model.TrainContext(), ServeContext: l.sched.ContextTokens(), ParallelSlots: l.sched.Slots(),
+			Placement: l.placed,
 		}
 		return nil
 	})

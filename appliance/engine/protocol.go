@@ -21,6 +21,13 @@ type inferConfig struct {
 	Options Options `json:"options"`
 }
 
+// A new inference worker says where the model will lie before it loads it, and
+// after that, in a second line, that it is ready or why it is not.
+type (
+	placedLine = reply[Placement]
+	readyLine  = reply[string]
+)
+
 // chatLine is a line of Chat's answer.
 type chatLine struct {
 	Chunk  *Chunk      `json:"chunk,omitempty"`
@@ -50,7 +57,8 @@ type adapterRequest struct {
 
 // trainRequest is what a new training worker reads from its standard input.
 type trainRequest struct {
-	Estimate bool `json:"estimate,omitempty"` // measure only
+	Estimate bool              `json:"estimate,omitempty"` // measure only
+	Plan     *train.PlanConfig `json:"plan,omitempty"`     // plan the memory only
 	train.Request
 }
 
@@ -59,6 +67,7 @@ type trainLine struct {
 	Event      *train.Event      `json:"event,omitempty"`
 	Result     *train.Result     `json:"result,omitempty"`
 	Estimation *train.Estimation `json:"estimation,omitempty"`
+	Memory     *train.Memory     `json:"memory,omitempty"`
 	Error      *wireError        `json:"error,omitempty"`
 }
 
@@ -75,6 +84,7 @@ var kinds = map[string]error{
 	"closed":     ErrClosed,
 	"no-adapter": ErrNoAdapter,
 	"template":   ErrTemplate,
+	"device":     ErrDevice,
 	"diverged":   train.ErrDiverged,
 	"memory":     train.ErrMemory,
 	"stopped":    train.ErrStopped,

@@ -13,27 +13,46 @@ import (
 	"syscall"
 
 	"cloister/appliance/airgap"
+	"cloister/llama"
 	"cloister/lora/train"
 )
 
 // ServeInfer is the whole life of an inference worker: it reads its
-// configuration from in, loads the model, says "ready" on out and serves what
-// comes over the inherited descriptor 3 until in ends, which it does when the
-// parent closes it or dies.
+// configuration from in, says on out where the model will lie, loads it, says
+// "ready" and serves what comes over the inherited descriptor 3 until in ends,
+// which it does when the parent closes it or dies.
 func ServeInfer(in io.Reader, out io.Writer) error {
+	return ServeInferWith(in, out, func(path string, o Options, tell func(Placement) error) (Engine, error) {
+		return openLocal(path, o, tell)
+	})
+}
+
+// Open opens the engine of a worker; tell says where the model will lie, before
+// it is loaded.
+type Open func(path string, o Options, tell func(Placement) error) (Engine, error)
+
+// ServeInferWith is ServeInfer with another engine, for tests of what a card does.
+func ServeInferWith(in io.Reader, out io.Writer, open Open) error {
 	dec := json.NewDecoder(in)
 	var cfg inferConfig
 	if err := dec.Decode(&cfg); err != nil {
 		return fmt.Errorf("worker configuration: %w", err)
 	}
-	e, err := OpenLocal(cfg.Model, cfg.Options)
+	told := false
+	e, err := open(cfg.Model, cfg.Options, func(p Placement) error {
+		told = true
+		return writeLine(out, placedLine{Result: p})
+	})
+	if err != nil && !told {
+		return writeLine(out, placedLine{Error: toWire(err)})
+	}
 	if err != nil {
-		return writeLine(out, reply[string]{Error: toWire(err)})
+		return writeLine(out, readyLine{Error: toWire(err)})
 	}
 	l, err := airgap.NewListener(os.NewFile(lineFD, "descriptor 3"))
 	if err != nil {
 		_ = e.Close()
-		return writeLine(out, reply[string]{Error: toWire(err)})
+		return writeLine(out, readyLine{Error: toWire(err)})
 	}
 	srv := &http.Server{Handler: handler(e)}
 	ended := make(chan struct{})
@@ -43,7 +62,7 @@ func ServeInfer(in io.Reader, out io.Writer) error {
 		_ = e.Close()
 		_ = srv.Close()
 	}()
-	if err := writeLine(out, reply[string]{Result: "ready"}); err != nil {
+	if err := writeLine(out, readyLine{Result: "ready"}); err != nil {
 		return err
 	}
 	if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, io.EOF) {
@@ -64,7 +83,9 @@ func handler(e Engine) http.Handler {
 		return e.CountTokens(ctx, q.Messages)
 	}))
 	mux.HandleFunc("POST /score", method(func(ctx context.Context, q scoreRequest) (Score, error) {
-		return e.Score(ctx, q.Adapter, q.Messages)
+		s, err := e.Score(ctx, q.Adapter, q.Messages)
+		endOf(e, err)
+		return s, err
 	}))
 	mux.HandleFunc("POST /load", method(func(ctx context.Context, q adapterRequest) (struct{}, error) {
 		return struct{}{}, e.LoadAdapter(ctx, q.Name, q.Path)
@@ -110,12 +131,28 @@ func serveChat(e Engine, w http.ResponseWriter, r *http.Request) {
 		}
 		return flush()
 	})
+	endOf(e, err)
 	if err != nil {
 		_ = writeLine(w, chatLine{Error: toWire(err)})
 		return
 	}
 	_ = writeLine(w, chatLine{Result: &res})
 }
+
+// endOf ends this process when a card failed in a request without ggml ending
+// it: the context is not to be trusted, and the parent knows what to do.
+func endOf(e Engine, err error) {
+	if !errors.Is(err, llama.ErrFatal) {
+		return
+	}
+	if info, failed := e.Info(context.Background()); failed == nil && info.OnCard() {
+		fmt.Fprintln(os.Stderr, aborted+err.Error())
+		os.Exit(exitFatal)
+	}
+}
+
+// exitFatal is the exit status of a worker whose card failed.
+const exitFatal = 70
 
 // trainNice is the priority of a training worker: chat stays responsive beside it.
 const trainNice = 19
@@ -146,9 +183,12 @@ func ServeTrain(in io.Reader, out io.Writer) error {
 	}
 	var end trainLine
 	var err error
-	if req.Estimate {
+	switch {
+	case req.Plan != nil:
+		end.Memory, err = pointer(train.PlanMemory(ctx, *req.Plan))
+	case req.Estimate:
 		end.Estimation, err = pointer(train.Estimate(ctx, req.Request))
-	} else {
+	default:
 		end.Result, err = pointer(train.Run(ctx, req.Request, func(e train.Event) { send(trainLine{Event: &e}) }))
 	}
 	if err != nil { // the result says how far it came

@@ -56,7 +56,7 @@ func newKit(t *testing.T) *kit {
 		}
 		return engine.Score{LossSum: 0.5 * float64(n), Tokens: n}, nil
 	}
-	k.reg = models.New(st, func(context.Context, store.BaseModel) (engine.Engine, error) { return k.engine, nil }, models.Config{Home: home})
+	k.reg = models.New(st, func(context.Context, store.BaseModel, bool) (engine.Engine, error) { return k.engine, nil }, models.Config{Home: home})
 	t.Cleanup(func() { _ = k.reg.Close() })
 	if _, err := k.reg.Import(t.Context(), appliancetest.GGUF(t), "tiny", true); err != nil {
 		t.Fatal(err)

@@ -5,7 +5,10 @@
 // A *Error is immutable and safe for concurrent use.
 package fault
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 // Kind says whose fault it is and whether trying again may help.
 type Kind int
@@ -28,7 +31,9 @@ type Error struct {
 	Param   string // the field of the request, such as "training_file"; may be empty
 	Message string // a sentence or more
 	Hint    string // what to type, such as "cloister model list"; may be empty
-	Err     error  // the cause, or nil; errors.Is and As see it, the text does not show it
+	// RetryAfter is when an Unavailable one may be tried again; 0: soon.
+	RetryAfter time.Duration
+	Err        error // the cause, or nil; errors.Is and As see it, the text does not show it
 }
 
 // Error returns the message and the hint.

@@ -11,6 +11,7 @@ import (
 	"cloister/appliance/engine"
 	"cloister/appliance/fault"
 	"cloister/appliance/models"
+	"cloister/lora/train"
 	"cloister/store"
 )
 
@@ -44,6 +45,9 @@ type Config struct {
 	// Otherwise one of at most 0.001 is taken for a learning rate that was
 	// written in the wrong place, and replaced by the automatic one.
 	LiteralMultiplier bool
+	// Room makes room for training among the models that answer, and says what
+	// became of them, "" if nothing did; back undoes it. nil: nobody does.
+	Room func(ctx context.Context, req train.Request) (said string, back func() (said string), err error)
 }
 
 // Manager runs jobs. Start begins, Close ends.

@@ -51,7 +51,7 @@ func TestRealTrainerAndEngine(t *testing.T) {
 		t.Errorf("%d adapters, %v", len(made), err)
 	}
 
-	reg := models.New(k.st, func(_ context.Context, base store.BaseModel) (engine.Engine, error) {
+	reg := models.New(k.st, func(_ context.Context, base store.BaseModel, _ bool) (engine.Engine, error) {
 		return engine.OpenLocal(base.Path, engine.Options{Threads: 1})
 	}, models.Config{Home: k.home})
 	t.Cleanup(func() { _ = reg.Close() })

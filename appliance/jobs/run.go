@@ -98,7 +98,9 @@ func (m *Manager) run(job store.Job, try int) error {
 	if failed != nil {
 		return m.fail(job, *failed)
 	}
+	back := m.makeRoom(ctx, job.ID, req)
 	result, err := m.train(ctx, job.ID, req)
+	back()
 	switch {
 	case err == nil:
 		err := m.finish(job, result)
@@ -123,6 +125,27 @@ func (m *Manager) run(job store.Job, try int) error {
 		}
 	}
 	return m.tidy(job.ID)
+}
+
+// makeRoom makes room for training, tells what that did to the models that
+// answer, and returns the func that undoes it.
+func (m *Manager) makeRoom(ctx context.Context, job string, req train.Request) (back func()) {
+	if m.config.Room == nil {
+		return func() {}
+	}
+	said, undo, err := m.config.Room(ctx, req)
+	switch {
+	case ctx.Err() != nil:
+	case err != nil: // training finds out for itself whether it fits
+		m.event(job, warn, "No room was made for this job among the models that answer: "+err.Error(), nil)
+	case said != "":
+		m.event(job, info, said, nil)
+	}
+	return func() {
+		if said := undo(); said != "" {
+			m.event(job, info, said, nil)
+		}
+	}
 }
 
 // gone reports whether an error is about a file.

@@ -36,7 +36,7 @@ func newKit(t *testing.T, c models.Config) *kit {
 	k := &kit{st: st, home: home, gate: make(chan struct{})}
 	close(k.gate)
 	var mu sync.Mutex
-	k.reg = models.New(st, func(_ context.Context, base store.BaseModel) (engine.Engine, error) {
+	k.reg = models.New(st, func(_ context.Context, base store.BaseModel, _ bool) (engine.Engine, error) {
 		k.starts.Add(1)
 		<-k.gate
 		if k.fail.Load() {

@@ -17,9 +17,10 @@ import (
 	"cloister/store"
 )
 
-// Start starts the engine of a base model whose Path is absolute. The context
-// ends when the Registry closes.
-type Start func(ctx context.Context, base store.BaseModel) (engine.Engine, error)
+// Start starts the engine of a base model whose Path is absolute, away from the
+// cards if onProcessor is set, until it is moved back. The context ends when
+// the Registry closes.
+type Start func(ctx context.Context, base store.BaseModel, onProcessor bool) (engine.Engine, error)
 
 // Registry leads names to engines.
 type Registry struct {
@@ -32,7 +33,10 @@ type Registry struct {
 
 	mu      sync.Mutex
 	running map[string]*running // by name of the base model
+	held    *hold               // while a job trains that needs memory; nil otherwise
 	closed  bool
+
+	background sync.WaitGroup // moves back to the card
 }
 
 // running is an engine that runs or is being started.
@@ -201,18 +205,36 @@ func (r *Registry) run(base store.BaseModel) (*running, error) {
 	if run := r.running[base.Name]; run != nil {
 		return run, nil
 	}
+	if r.held != nil && r.held.way == Sleep {
+		return nil, r.held.refuse(base.Name)
+	}
 	run := &running{ready: make(chan struct{}), loaded: map[string]bool{}}
 	r.running[base.Name] = run
 	base.Path = r.Path(base.Path)
+	h := r.held
 	go func() {
-		run.engine, run.err = r.start(r.ctx, base)
+		run.engine, run.err = r.start(r.ctx, base, h != nil)
 		if run.err != nil {
 			run.err = fmt.Errorf("%w %q: %w", ErrStart, base.Name, run.err)
 			r.forget(base.Name, run)
 		}
 		close(run.ready)
+		if h != nil {
+			r.back(run, h)
+		}
 	}()
 	return run, nil
+}
+
+// back lets a model onto the card that was started while a job trained, if that
+// has ended meanwhile.
+func (r *Registry) back(run *running, h *hold) {
+	r.mu.Lock()
+	over := r.held != h && !r.closed
+	r.mu.Unlock()
+	if m, ok := run.engine.(mover); ok && over && run.err == nil {
+		r.moveBack(m)
+	}
 }
 
 // forget removes an entry, unless another one has taken its place.
@@ -272,6 +294,7 @@ func (r *Registry) Close() error {
 	r.running = map[string]*running{}
 	r.mu.Unlock()
 	r.cancel()
+	r.background.Wait()
 	var errs []error
 	for _, run := range all {
 		errs = append(errs, run.stop())

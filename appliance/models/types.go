@@ -8,6 +8,7 @@ package models
 
 import (
 	"errors"
+	"log/slog"
 	"time"
 
 	"cloister/store"
@@ -36,6 +37,17 @@ type Config struct {
 	// models. What records name in it is read from the running file itself, which
 	// its name may not lead to any more: an upgrade puts another one there.
 	Self string
+	// WhileTraining is what becomes of loaded models while a job trains; empty: Choose.
+	WhileTraining WhileTraining
+	// Log gets what nobody waits for; nil: nothing is logged.
+	Log *slog.Logger
+}
+
+func (c Config) log() *slog.Logger {
+	if c.Log == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return c.Log
 }
 
 // Resolved is what a name leads to.

@@ -13,6 +13,7 @@ import (
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
 
+	"cloister/appliance"
 	"cloister/appliance/openai"
 )
 
@@ -30,13 +31,13 @@ Examples:
   cloister chat --model support "When are you open?"
   cloister chat --model smollm2-135m-instruct
   cloister feedback add $(cloister chat "Hello" --json | jq -r .id) --rating 5`,
-		Flags: []cli.Flag{
+		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "model", Usage: "`MODEL`: an alias, a tuned model or a base", DefaultText: "the only one there is"},
 			&cli.StringFlag{Name: "system", Usage: "system prompt `TEXT`", DefaultText: "the one that the model was tuned with"},
 			&cli.Float64Flag{Name: "temperature", Usage: "0 always takes the likeliest word, 2 is wild: `T`", DefaultText: "0"},
 			&cli.IntFlag{Name: "max-tokens", Usage: "at most `N` tokens of answer", DefaultText: "what fits"},
 			&cli.Int64Flag{Name: "seed", Usage: "`N`: the same number gives the same answer"},
-		},
+		}, engineFlags()...),
 		Action: chat,
 	}
 }
@@ -60,7 +61,14 @@ func chat(c *cli.Context) error {
 			return err
 		}
 	}
-	return withAppliance(c, func(s *session) error {
+	config := appliance.Config{Idle: true}
+	if err := engineOptions(c, &config.Engine); err != nil {
+		return err
+	}
+	return within(c, config, func(s *session) error {
+		if s.own == nil && (c.IsSet("gpu-layers") || c.IsSet("device")) {
+			return misused(c, "an appliance runs, which says where its models lie: give --gpu-layers and --device to cloister serve")
+		}
 		if err := address(c, s, &req); err != nil {
 			return err
 		}

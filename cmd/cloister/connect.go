@@ -31,16 +31,18 @@ type session struct {
 // withAppliance calls f with a connection to the appliance. One that this
 // command has to start itself leaves jobs where they are.
 func withAppliance(c *cli.Context, f func(*session) error) error {
-	return within(c, true, f)
+	return within(c, appliance.Config{Idle: true}, f)
 }
 
 // withWorkingAppliance is withAppliance for commands that wait for a job: an
 // appliance that this command starts works on it.
 func withWorkingAppliance(c *cli.Context, f func(*session) error) error {
-	return within(c, false, f)
+	return within(c, appliance.Config{}, f)
 }
 
-func within(c *cli.Context, idle bool, f func(*session) error) (err error) {
+// within calls f with a connection to the appliance, or to one of its own that
+// has the configuration.
+func within(c *cli.Context, config appliance.Config, f func(*session) error) (err error) {
 	home, err := homeDir(c)
 	if err != nil {
 		return err
@@ -48,11 +50,11 @@ func within(c *cli.Context, idle bool, f func(*session) error) (err error) {
 	ctx, stop := interruptible(c.Context)
 	defer stop()
 	c.Context = ctx
-	models, err := carried(c, home)
-	if err != nil {
+	config.Home, config.KeyFile, config.Version, config.Seal = home, c.String("master-key"), version(), true
+	if config.Pack, err = carried(c, home); err != nil {
 		return err
 	}
-	s, err := connect(ctx, appliance.Config{Home: home, KeyFile: c.String("master-key"), Version: version(), Idle: idle, Seal: true, Pack: models})
+	s, err := connect(ctx, config)
 	if err != nil {
 		return err
 	}

@@ -15,6 +15,7 @@ import (
 	"cloister/appliance"
 	"cloister/appliance/admin"
 	"cloister/appliance/client"
+	"cloister/appliance/models"
 	"cloister/appliance/service"
 	"cloister/store"
 )
@@ -42,11 +43,17 @@ which nobody gets a value back. A streamed answer is then held back until its
 sentence has ended and some 100 bytes have followed, 30 to 60 tokens behind the
 model; logprobs are refused.
 
+On a machine with an NVIDIA card, and with a cloister that was built for it, as
+many layers of a model go to the card as fit; cloister status says how many. When
+the card fails, the processor answers, and the card is tried again. A job that
+needs the memory of loaded models sends them to the processor or to sleep, where
+requests get a 503 with Retry-After; --while-training says which.
+
 Examples:
   cloister serve
   cloister serve --model SmolLM2-135M-Instruct.Q4_1.gguf --map gpt-3.5-turbo=support
   cloister serve --listen 0.0.0.0:8080`,
-		Flags: []cli.Flag{
+		Flags: append(engineFlags(), []cli.Flag{
 			&cli.StringFlag{Name: "listen", Usage: "`HOST:PORT` of the API; port 0 takes a free one", Value: "127.0.0.1:8080"},
 			&cli.StringSliceFlag{Name: "model", Usage: "import this `FILE` first, if it is not there; may be repeated"},
 			&cli.StringSliceFlag{Name: "map", Usage: "answer requests for another model: `NAME=MODEL`; may be repeated"},
@@ -56,11 +63,12 @@ Examples:
 			&cli.IntFlag{Name: "context", Usage: "longest prompt and answer of one request: `N` tokens", DefaultText: "chosen for the model"},
 			&cli.IntFlag{Name: "parallel", Usage: "`N` requests at the same time", DefaultText: "chosen for the model"},
 			&cli.IntFlag{Name: "threads", Usage: "`N` threads for a model, and for training", DefaultText: "all cores"},
+			&cli.StringFlag{Name: "while-training", Usage: "what models do whose memory a job needs: `WAY` auto, cpu (answer on the processor), sleep or keep", Value: "auto"},
 			&cli.BoolFlag{Name: "mask-answers", Usage: "replace personal data in answers by its kind, such as [PERSON]; they come sentence by sentence then"},
 			&cli.BoolFlag{Name: "require-airgap", Usage: "refuse to start where the kernel cannot take the network away"},
 			&cli.BoolFlag{Name: "literal-lr-multiplier", Usage: "take a learning_rate_multiplier as small as 2e-5 at its word"},
 			&cli.StringFlag{Name: "log", Usage: "how much to log on standard error: `LEVEL` debug, info, warn or error", Value: "warn"},
-		},
+		}...),
 		Action: serve,
 	}
 }
@@ -73,6 +81,7 @@ func serve(c *cli.Context) error {
 	ctx, stop := interruptible(c.Context)
 	defer stop()
 	c.Context = ctx
+	warnOfCards(c, &config)
 	if config.Pack, err = carried(c, config.Home); err != nil {
 		return err
 	}
@@ -133,7 +142,10 @@ func serveConfig(c *cli.Context) (config appliance.Config, err error) {
 		}
 	}
 	config.Engine.Threads = config.Threads
-	return config, nil
+	if config.WhileTraining, err = models.ParseWhileTraining(c.String("while-training")); err != nil {
+		return config, misused(c, "--while-training: %v", err)
+	}
+	return config, engineOptions(c, &config.Engine)
 }
 
 // welcome imports the models of the command line, and says where the appliance

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"cloister/appliance/admin"
+	"cloister/appliance/models"
 )
 
 func statusCommand() *cli.Command {
@@ -17,7 +19,7 @@ func statusCommand() *cli.Command {
 		Usage:     "show the appliance: models loaded, jobs, releases",
 		UsageText: "cloister status",
 		Description: `Says whether an appliance serves this data directory, where it listens, which
-models it has loaded, which jobs it runs and which model answers under which
+models it has loaded and where they lie, on the processor or on a card, which jobs it runs and which model answers under which
 alias.
 
 Examples:
@@ -48,8 +50,8 @@ func status(c *cli.Context) error {
 		default:
 			fmt.Fprintf(w, "The appliance (process %d) serves %s on http://%s since %s.\n", st.PID, st.Home, st.Listen, clock(st.StartedAt))
 		}
-		if len(st.Loaded) > 0 {
-			fmt.Fprintf(w, "Models loaded: %s\n", strings.Join(st.Loaded, ", "))
+		if err := showModels(w, st.Models); err != nil {
+			return err
 		}
 		for _, id := range st.Running {
 			fmt.Fprintf(w, "Job %s has not ended. Follow it: %s\n", id, s.cloister("job resume %s", id))
@@ -61,6 +63,52 @@ func status(c *cli.Context) error {
 		}
 		return table(w, "Nothing is deployed.", []string{"alias", "release", "model", "since", "by"}, rows)
 	})
+}
+
+// showModels prints where the models lie, and why one is not where it could be.
+func showModels(w io.Writer, all []admin.ModelStatus) error {
+	if len(all) == 0 {
+		return nil
+	}
+	var rows [][]string
+	for _, m := range all {
+		rows = append(rows, modelRow(m))
+	}
+	fmt.Fprintln(w)
+	if err := table(w, "", []string{"model", "state", "on", "layers there", "memory planned", "requests at a time"}, rows); err != nil {
+		return err
+	}
+	for _, m := range all {
+		e := m.Engine
+		switch {
+		case m.State == models.Asleep:
+			fmt.Fprintf(w, "%s sleeps since %s, until job %s has trained.\n", m.Name, clock(m.Since), m.For)
+		case e.OnProcessor != nil:
+			fmt.Fprintf(w, "%s is on the processor since %s because: %s. The card is tried again at %s.\n", m.Name, clock(e.OnProcessor.Since), e.OnProcessor.Because, clock(e.OnProcessor.Retry))
+		case m.For != "":
+			fmt.Fprintf(w, "%s is on the processor since %s, until job %s has trained.\n", m.Name, clock(m.Since), m.For)
+		case e.OnCard() && e.Reason != "":
+			fmt.Fprintf(w, "%s is not on the card as a whole: %s.\n", m.Name, e.Reason)
+		}
+	}
+	return nil
+}
+
+func modelRow(m admin.ModelStatus) []string {
+	row := []string{m.Name, m.State, "", "", "", ""}
+	e := m.Engine
+	if m.State != models.Running || e.LayersTotal == 0 {
+		return row
+	}
+	on, layers, planned := "processor", e.LayersTotal, byteSize(e.HostBytes)
+	if e.OnCard() {
+		on, layers, planned = strings.Join(e.Devices, ", "), e.Layers, byteSize(e.DeviceBytes)
+		if e.Layers < e.LayersTotal {
+			planned += ", " + byteSize(e.HostBytes) + " of the host's"
+		}
+	}
+	row[2], row[3], row[4], row[5] = on, fmt.Sprintf("%d of %d", layers, e.LayersTotal), planned, strconv.Itoa(e.Slots)
+	return row
 }
 
 func releaseRow(r admin.Release) []string {

@@ -23,6 +23,12 @@ func workerCommand() *cli.Command {
 				Action: func(*cli.Context) error { return sealed(engine.ServeInfer) },
 			},
 			&cli.Command{
+				Name: "devices", Usage: "list what models can run on", UsageText: "cloister worker devices",
+				Action: func(*cli.Context) error {
+					return sealed(func(_ io.Reader, out io.Writer) error { return engine.ServeDevices(out) })
+				},
+			},
+			&cli.Command{
 				Name: "train", Usage: "train one adapter", UsageText: "cloister worker train",
 				Action: func(*cli.Context) error { return sealed(engine.ServeTrain) },
 			},

@@ -238,7 +238,7 @@ func (l *loop) fill(a *adapter) {
 				continue
 			}
 			s.used = l.step
-			for s.next < len(s.task.tokens) && l.c.Len() < batchTokens {
+			for s.next < len(s.task.tokens) && l.c.Len() < BatchTokens {
 				l.add(s)
 			}
 		}

@@ -91,9 +91,18 @@ type Options struct {
 // long one, whose cache would fill the memory.
 const defaultContext = 4096
 
-// batchTokens is the most tokens in one step: long enough for fast prompts,
+// ContextFor is the context of a model that was trained with so many tokens,
+// when asked is wanted; 0 is no wish.
+func ContextFor(asked, trained int) int {
+	if asked > 0 {
+		return asked
+	}
+	return min(trained, defaultContext)
+}
+
+// BatchTokens is the most tokens in one step: long enough for fast prompts,
 // short enough that the answers of others go on.
-const batchTokens = 512
+const BatchTokens = 512
 
 // Scheduler serves a model. Close it before the model.
 type Scheduler struct {
@@ -111,13 +120,11 @@ type Scheduler struct {
 
 // New makes the context and starts the loop.
 func New(m *llama.Model, o Options) (*Scheduler, error) {
-	if o.Context == 0 {
-		o.Context = min(m.TrainContext(), defaultContext)
-	}
+	o.Context = ContextFor(o.Context, m.TrainContext())
 	if o.Slots == 0 {
 		o.Slots = 4
 	}
-	c, err := m.NewContext(llama.ContextOptions{Tokens: o.Context, Sequences: o.Slots, Batch: batchTokens, Threads: o.Threads})
+	c, err := m.NewContext(llama.ContextOptions{Tokens: o.Context, Sequences: o.Slots, Batch: BatchTokens, Threads: o.Threads})
 	if err != nil {
 		return nil, err
 	}

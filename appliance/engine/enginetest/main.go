@@ -2,6 +2,7 @@ package enginetest
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"testing"
 
@@ -13,6 +14,9 @@ import (
 func Main(m *testing.M) {
 	if len(os.Args) == 3 && os.Args[1] == "worker" {
 		serve := engine.ServeInfer
+		if dir := os.Getenv(cardEnv); dir != "" {
+			serve = func(in io.Reader, out io.Writer) error { return engine.ServeInferWith(in, out, cardIn(dir)) }
+		}
 		if os.Args[2] == "train" {
 			serve = engine.ServeTrain
 		}

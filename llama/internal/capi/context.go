@@ -5,6 +5,7 @@ package capi
 import "C"
 
 import (
+	"errors"
 	"fmt"
 	"unsafe"
 )
@@ -85,10 +86,16 @@ func (c *Context) Decode() error {
 		return nil
 	case rc == 1:
 		return fmt.Errorf("llama_decode: no room in the key-value cache for %d tokens", c.batch.n_tokens)
+	case rc == -2:
+		return fmt.Errorf("%w with code -2: a device has no memory left for this step", ErrFatal)
 	default:
-		return fmt.Errorf("llama_decode failed with code %d", rc)
+		return fmt.Errorf("%w with code %d", ErrFatal, rc)
 	}
 }
+
+// ErrFatal is wrapped in errors of Decode after which the context is not to be
+// trusted, such as of a device that failed.
+var ErrFatal = errors.New("llama_decode failed")
 
 // LogitsIth is llama_get_logits_ith for an index that BatchAdd returned:
 // one value for each token of the vocabulary, valid until the next Decode.

@@ -3,7 +3,8 @@
 # third_party/cublas, and libcloister-kernels.a, of lora/internal/native/cuda. Each object is kept under a key of
 # all that goes into it, so what did not change costs no time. Files named test*.cu are programs, for test-cuda.
 #   CUDA_ARCHS  as in ggml-cuda.sh; without it one card's
-# A line "// nvcc: FLAGS" within the first 40 of a file adds flags; "// nvcc-arch: 90a" takes that in place of 90.
+# A line "// nvcc: FLAGS" within the first 40 of a file adds flags. "// nvcc-only: 90a" compiles the file for that card
+# alone where 90 is asked for; elsewhere for all that is, and then there should be little in it.
 . "$(dirname "$0")/lib.sh"
 root=$(cd "$here/.." && pwd)
 
@@ -17,11 +18,13 @@ mkdir -p "$cache/cu"
 
 # gencode FILE: nvcc's words for the architectures of a file.
 gencode() {
-    local arch exact n
-    exact=$(sed -n '1,40s|^// nvcc-arch: \([0-9]*[af]\)$|\1|p' "$1")
+    local arch only n
+    only=$(sed -n '1,40s|^// nvcc-only: \([0-9]*[af]\{0,1\}\)$|\1|p' "$1")
+    case ";$archs;" in
+        *";${only%[af]}-real;"* | *";${only%[af]};"*) echo "-gencode arch=compute_$only,code=sm_$only" && return ;;
+    esac
     for arch in ${archs//;/ }; do
         n=${arch%%-*}
-        [ "${exact%[af]}" != "$n" ] || [ "${arch%-virtual}" != "$arch" ] || n=$exact
         case $arch in
             *-real) echo "-gencode arch=compute_$n,code=sm_$n" ;;
             *-virtual) echo "-gencode arch=compute_$n,code=compute_$n" ;;
@@ -36,7 +39,7 @@ object() {
     shift
     extra=$(sed -n '1,40s|^// nvcc: ||p' "$file")
     words=$(gencode "$file" | tr '\n' ' ')
-    key=$(printf '%s\n' "$version" "$words" "$extra" "$(cat "$file" $(headers))" | sha256sum | cut -c1-20)
+    key=$(printf '%s\n' "$version" "$words" "$extra" "$(headers "$file" | tr '\n' '\0' | xargs -0 cat)" | sha256sum | cut -c1-20)
     out="$cache/cu/$(basename "$file" .cu)-$key.o"
     if [ ! -f "$out" ]; then
         tmp="$out.$BASHPID"
@@ -55,9 +58,16 @@ object() {
     echo "$out"
 }
 
-# headers: everything in the checkout that a file of this archive may include.
+# headers FILE: it, and the files of the checkout that it includes, directly or not, found by their names.
 headers() {
-    find "${own[@]}" \( -name '*.h' -o -name '*.cuh' -o -name '*.inc' -o -name '*.hpp' \) | sort -u
+    local seen="" new=$1 names
+    while [ -n "$new" ]; do
+        seen=$(printf '%s\n' "$seen" "$new" | sed '/^$/d' | sort -u)
+        names=$(tr '\n' '\0' <<<"$seen" | xargs -0 sed -n 's|^ *# *include ["<]\(.*/\)\{0,1\}\([^/">]*\)[">].*|/\2|p' | sort -u)
+        new=$(find "${own[@]}" -type f | sort -u | comm -23 - <(echo "$seen") | awk -v names="$names" \
+            'BEGIN { n = split(names, a, "\n"); for (i = 1; i <= n; i++) want[a[i]] } { f = $0; sub(/.*\//, "/", f); if (f in want) print }')
+    done
+    echo "$seen"
 }
 
 # archive NAME DIR INCLUDE...: compiles the files of DIR, some at a time.

@@ -69,6 +69,9 @@ func New(c Config) (*Appliance, error) {
 	if err := os.MkdirAll(c.Home, 0o700); err != nil {
 		return nil, err
 	}
+	if err := c.ownHome(); err != nil {
+		return nil, err
+	}
 	key, err := c.masterKey()
 	if err != nil {
 		return nil, err

@@ -24,7 +24,7 @@ func settings(t *testing.T, unit string) map[string][]string {
 		case line == "" || strings.HasPrefix(line, "#"):
 		case strings.HasPrefix(line, "[") && strings.HasSuffix(line, "]"):
 			section = line[1 : len(line)-1]
-		case !ok || section == "" || strings.ContainsAny(key, " {}") || strings.ContainsAny(value, "{}%\\\"'"):
+		case !ok || section == "" || strings.ContainsAny(key, " {}") || strings.ContainsAny(strings.ReplaceAll(value, "${CREDENTIALS_DIRECTORY}", ""), "{}%\\\"'"):
 			t.Errorf("line %d of the unit: %q", i+1, line)
 		default:
 			out[section+"."+key] = append(out[section+"."+key], value)
@@ -42,7 +42,7 @@ func TestUnit(t *testing.T) {
 		want map[string]string
 	}{
 		"this machine": {Defaults(), map[string]string{
-			"Service.ExecStart":      "/usr/local/bin/cloister serve --home /var/lib/cloister --listen 127.0.0.1:8080 --require-airgap",
+			"Service.ExecStart":      "/usr/local/bin/cloister serve --home /var/lib/cloister --listen 127.0.0.1:8080 --master-key ${CREDENTIALS_DIRECTORY}/master.key --require-airgap",
 			"Service.User":           "cloister",
 			"Service.StateDirectory": "cloister", "Service.ReadWritePaths": "",
 			"Service.IPAddressDeny": "any", "Service.IPAddressAllow": "localhost",

@@ -115,7 +115,7 @@ StartLimitBurst=5
 
 [Service]
 Type=notify
-ExecStart={binary} serve --home {home} --listen {listen} --require-airgap
+ExecStart={binary} serve --home {home} --listen {listen} --master-key ${CREDENTIALS_DIRECTORY}/master.key --require-airgap
 Restart=on-failure
 RestartSec=3
 # Running answers are finished, and a job writes its checkpoint.

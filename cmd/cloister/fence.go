@@ -1,6 +1,9 @@
 package main
 
 import (
+	"os"
+	"os/exec"
+
 	"github.com/urfave/cli/v2"
 
 	"cloister/appliance/airgap"
@@ -22,8 +25,26 @@ func fence(c *cli.Context) error {
 	if err := airgap.CloseInherited(); err != nil {
 		return err
 	}
+	makeCardFiles(cardDriver, cardFile, cardHelper)
 	if unfenced[c.Command.Name] == "" {
 		_ = airgap.UnixOnly()
 	}
 	return nil
+}
+
+// Paths of makeCardFiles.
+const (
+	cardDriver = "/proc/driver/nvidia/version"
+	cardFile   = "/dev/nvidia-uvm"
+	cardHelper = "/usr/bin/nvidia-modprobe"
+)
+
+// makeCardFiles has NVIDIA's helper make the device files, where a driver is
+// and nothing has used it since the machine started. CUDA would do so by
+// itself; but the helper is setuid, and behind a fence nothing gains privileges.
+func makeCardFiles(driver, file, helper string) {
+	_, missing := os.Stat(file)
+	if _, err := os.Stat(driver); err == nil && missing != nil {
+		_ = exec.Command(helper, "-u", "-c", "0").Run() // without it, doctor says what is wrong with the cards
+	}
 }

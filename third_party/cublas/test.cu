@@ -1,12 +1,16 @@
 // Every entry point and every kernel against a loop in double.
-//   test            checks, one line for each kind of call; exit status 1 if one fails
-//   test bench      also the rate of each kernel on the products of an 8B model's training
+//   test            checks, one line for each kind of call; exit status 1 if one fails, 77 if there is no card
+//   test bench      then also the rate of each kernel on the products of an 8B model's training
+// On a card each part runs in a process of its own (test PART), so that one that breaks the card's context leaves
+// the others their results.
 // With nvcc (cu.sh --program) it runs on a card; with g++ -x c++ -DCUBLAS_HOST -Ihost on the host build, where it
 // also checks the choice of kernels.
 #ifdef CUBLAS_HOST
 #include "host/cublas.cpp"
 #else
 #include <cuda_runtime.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "gemm.h"
 #include "half.h"
@@ -251,62 +255,61 @@ static void check_entry(const std::string & what, Case t, const std::function<cu
     printf("%s %-36s %4d products, worst error %.2f of the allowed\n", failures == before ? "ok  " : "FAIL", what.c_str(), n, worst);
 }
 
-static void check_entries() {
+static const int kinds = 5;
+
+static void check_entries(int kind) {
     Case f32{}, tf32{}, bf16{}, f16{}, f16f32{};
     tf32.tf32 = true;
     bf16.in   = Type::BF16;
     f16.in = f16.out = f16f32.in = Type::F16;
-    struct { const char * name; Case t; } kinds[] = {{"f32->f32", f32}, {"f32->f32 tf32", tf32}, {"bf16->f32", bf16}, {"f16->f32", f16f32}, {"f16->f16", f16}};
-    for (auto & k : kinds) {
-        cublasSetMathMode(handle, k.t.tf32 ? CUBLAS_TF32_TENSOR_OP_MATH : CUBLAS_DEFAULT_MATH);
-        for (int form = 0; form < 3; form++) {
-            Case t  = k.t;
-            t.batch = form ? 3 : 1, t.array = form == 2;
-            static const char * ex[] = {"GemmEx ", "GemmStridedBatchedEx ", "GemmBatchedEx "};
-            static const char * s[]  = {"Sgemm ", "SgemmStridedBatched ", "SgemmBatched "};
-            check_entry(std::string(ex[form]) + k.name, t, gemm_ex);
-            if (t.in == Type::F32) check_entry(std::string(s[form]) + k.name, t, sgemm);
-        }
+    struct { const char * name; Case t; } table[kinds] = {{"f32->f32", f32}, {"f32->f32 tf32", tf32}, {"bf16->f32", bf16}, {"f16->f32", f16f32}, {"f16->f16", f16}};
+    auto & k = table[kind];
+    cublasSetMathMode(handle, k.t.tf32 ? CUBLAS_TF32_TENSOR_OP_MATH : CUBLAS_DEFAULT_MATH);
+    for (int form = 0; form < 3; form++) {
+        Case t  = k.t;
+        t.batch = form ? 3 : 1, t.array = form == 2;
+        static const char * ex[] = {"GemmEx ", "GemmStridedBatchedEx ", "GemmBatchedEx "};
+        static const char * s[]  = {"Sgemm ", "SgemmStridedBatched ", "SgemmBatched "};
+        check_entry(std::string(ex[form]) + k.name, t, gemm_ex);
+        if (t.in == Type::F32) check_entry(std::string(s[form]) + k.name, t, sgemm);
     }
     cublasSetMathMode(handle, CUBLAS_DEFAULT_MATH);
 }
 
 // Each kernel by name, on shapes of its own tile, each layout, alone and with split sums.
-static void check_kernels() {
-    for (int id = 0; id < KERNELS; id++) {
-        const Kernel & k = kernel_table[id];
-        Case           t{};
-        t.in = k.in, t.out = k.out, t.tf32 = k.tf32;
-        double worst = 0;
-        int    n = 0, before = failures;
-        for (int o = 0; o < 4; o++) {
-            for (int shape = 0; shape < 4; shape++) {
-                for (int s : {1, 3}) {
-                    for (float beta : {0.0f, 1.0f}) {
-                        int big = 8; // what every kernel's accesses divide
-                        t.ta = o & 1, t.tb = o & 2, t.beta = beta, t.alpha = shape == 3 ? -0.5f : 1;
-                        t.m = shape == 0 ? k.tn : shape == 1 ? k.tn + big : shape == 2 ? big : 2 * k.tn - big;
-                        t.n = shape == 0 ? k.tm : shape == 1 ? k.tm + big : shape == 2 ? 3 * big : big;
-                        t.k = shape == 0 ? 4 * k.tk : shape == 1 ? 5 * k.tk + big : shape == 2 ? big : 3 * k.tk - big;
-                        t.pad_a = t.pad_b = t.pad_c = shape == 3 ? 8 : 0;
-                        if (k.align_in < 4 && shape > 0) t.m += 2, t.n += 2, t.k += 2;
-                        if (k.align_out == 1 && shape == 1) t.ta ? t.m++ : t.m += 0;
-                        t.batch = shape == 3 && s == 1 ? 2 : 1;
-                        t.array = shape == 3 && s == 1 && beta == 0 && k.family != Family::HOPPER;
-                        double w = run_case(t, [&](const Gemm & g) {
-                            Launch l = row_major(g);
-                            l.kernel = KernelId(id), l.splits = s;
-                            bool can = fits(handle->device, k, l, g.tf32) && (s == 1 || splits(k, l));
-                            return can ? run(*handle, l) : CUBLAS_STATUS_NOT_SUPPORTED;
-                        }, k.name);
-                        if (w >= 0) worst = std::max(worst, w), n++;
-                    }
+static void check_kernel(int id) {
+    const Kernel & k = kernel_table[id];
+    Case           t{};
+    t.in = k.in, t.out = k.out, t.tf32 = k.tf32;
+    double worst = 0;
+    int    n = 0, before = failures;
+    for (int o = 0; o < 4; o++) {
+        for (int shape = 0; shape < 4; shape++) {
+            for (int s : {1, 3}) {
+                for (float beta : {0.0f, 1.0f}) {
+                    int big = 8; // what every kernel's accesses divide
+                    t.ta = o & 1, t.tb = o & 2, t.beta = beta, t.alpha = shape == 3 ? -0.5f : 1;
+                    t.m = shape == 0 ? k.tn : shape == 1 ? k.tn + big : shape == 2 ? big : 2 * k.tn - big;
+                    t.n = shape == 0 ? k.tm : shape == 1 ? k.tm + big : shape == 2 ? 3 * big : big;
+                    t.k = shape == 0 ? 4 * k.tk : shape == 1 ? 5 * k.tk + big : shape == 2 ? big : 3 * k.tk - big;
+                    t.pad_a = t.pad_b = t.pad_c = shape == 3 ? 8 : 0;
+                    if (k.align_in < 4 && shape > 0) t.m += 2, t.n += 2, t.k += 2;
+                    if (k.align_out == 1 && shape == 1) t.ta ? t.m++ : t.m += 0;
+                    t.batch = shape == 3 && s == 1 ? 2 : 1;
+                    t.array = shape == 3 && s == 1 && beta == 0 && k.family != Family::HOPPER;
+                    double w = run_case(t, [&](const Gemm & g) {
+                        Launch l = row_major(g);
+                        l.kernel = KernelId(id), l.splits = s;
+                        bool can = fits(handle->device, k, l, g.tf32) && (s == 1 || splits(k, l));
+                        return can ? run(*handle, l) : CUBLAS_STATUS_NOT_SUPPORTED;
+                    }, k.name);
+                    if (w >= 0) worst = std::max(worst, w), n++;
                 }
             }
         }
-        if (n == 0) printf("--   kernel %-20s not for this card\n", k.name);
-        else printf("%s kernel %-20s %4d products, worst error %.2f of the allowed\n", failures == before ? "ok  " : "FAIL", k.name, n, worst);
     }
+    if (n == 0) printf("--   kernel %-20s not for this card\n", k.name);
+    else printf("%s kernel %-20s %4d products, worst error %.2f of the allowed\n", failures == before ? "ok  " : "FAIL", k.name, n, worst);
 }
 
 static void check_trsm() {
@@ -423,22 +426,61 @@ static void check_arguments() {
 #include "test_bench.cc"
 #endif
 
-int main(int argc, char ** argv) {
-    if (cublasStatus_t s = cublasCreate(&handle)) {
-        printf("no card: %s\n", cublasGetStatusString(s));
-        return 77;
-    }
+// The parts, in order; false if there is no part of this number.
+static bool run_part(int part) {
+    if (part == 0) check_arguments();
+    else if (part == 1) check_trsm();
+    else if (part - 2 < kinds) check_entries(part - 2);
+    else if (part - 2 - kinds < KERNELS) check_kernel(part - 2 - kinds);
+    else return false;
+    return true;
+}
+
 #ifdef CUBLAS_HOST
-    (void) argc, (void) argv;
+int main() {
+    if (cublasCreate(&handle) != CUBLAS_STATUS_SUCCESS) return 1;
     check_plan();
-#else
-    if (argc > 1 && !strcmp(argv[1], "bench")) bench();
-#endif
-    check_arguments();
-    check_entries();
-    check_kernels();
-    check_trsm();
+    for (int part = 0; run_part(part); part++) {}
     cublasDestroy(handle);
     printf(failures ? "%d failures\n" : "all pass\n", failures);
     return failures ? 1 : 0;
 }
+#else
+static int child(const std::string & part, char * self) {
+    fflush(stdout);
+    pid_t pid = fork();
+    if (pid == 0) {
+        execl("/proc/self/exe", self, part.c_str(), nullptr);
+        _exit(126);
+    }
+    int status = -1;
+    if (pid < 0 || waitpid(pid, &status, 0) < 0) return 1;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+}
+
+int main(int argc, char ** argv) {
+    bool        with_bench = argc > 1 && !strcmp(argv[1], "bench");
+    std::string part       = argc > 1 && !with_bench ? argv[1] : "";
+    if (part.empty()) {
+        int failed = 0, count = 2 + kinds + KERNELS;
+        for (int i = 0; i < count + (with_bench ? 1 : 0); i++) {
+            int status = child(i < count ? std::to_string(i) : "rates", argv[0]);
+            if (status == 77) return 77;
+            if (status > 1) printf("FAIL part %d ended with %d\n", i, status);
+            failed += status != 0;
+        }
+        printf(failed ? "%d parts fail\n" : "all pass\n", failed);
+        return failed ? 1 : 0;
+    }
+    if (cublasStatus_t s = cublasCreate(&handle)) {
+        printf("no card: %s\n", cublasGetStatusString(s));
+        return 77;
+    }
+    if (part == "rates") bench();
+    else if (part.find_first_not_of("0123456789") != std::string::npos || !run_part(atoi(part.c_str()))) {
+        printf("no part %s\n", part.c_str());
+        return 2;
+    }
+    return failures ? 1 : 0; // without Destroy: after a fault it would fail too
+}
+#endif

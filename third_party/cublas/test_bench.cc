@@ -1,6 +1,33 @@
 // The rate of each kernel on a card, beside the choice that plan makes.
 #pragma once
 
+// What both operands hold: small random numbers, as the rate depends on the bits that toggle, over and over.
+static std::vector<uint16_t> noise(1 << 20);
+
+static double noise_at(Type t, size_t i) {
+    size_t mask = noise.size() - 1;
+    if (t == Type::F32) return bits_to_float(noise[2 * i & mask] | uint32_t(noise[(2 * i + 1) & mask]) << 16);
+    uint16_t bits = noise[i & mask];
+    return t == Type::F16 ? to_float(Half{bits}) : to_float(BFloat{bits});
+}
+
+// Compares elements of C here and there, as all of it would take the host minutes.
+static bool sample(const Gemm & g) {
+    for (int s = 0; s < 200; s++) {
+        int    i = s == 0 ? g.m - 1 : int(rng() % g.m), j = s == 0 ? g.n - 1 : int(rng() % g.n);
+        double sum = 0, size = 0;
+        for (size_t l = 0; l < size_t(g.k); l++) {
+            double x = noise_at(g.in, g.ta ? i * size_t(g.lda) + l : l * g.lda + i) * noise_at(g.in, g.tb ? l * g.ldb + j : j * size_t(g.ldb) + l);
+            sum += x, size += std::fabs(x);
+        }
+        uint32_t bits = 0;
+        card_copy(&bits, static_cast<char *>(g.C) + (j * size_t(g.ldc) + i) * size_of(g.out), size_of(g.out));
+        double got = g.out == Type::F32 ? bits_to_float(bits) : to_float(Half{uint16_t(bits)});
+        if (!(std::fabs(got - sum) <= 1e-3 * size)) return false;
+    }
+    return true;
+}
+
 static void bench_one(const char * what, int m, int n, int k, bool ta, bool tb, Type in, Type out, bool tf32) {
     size_t na = size_t(m) * k, nb = size_t(k) * n, nc = size_t(m) * n;
     void * a = card_alloc(na * size_of(in));
@@ -11,8 +38,6 @@ static void bench_one(const char * what, int m, int n, int k, bool ta, bool tb, 
         card_free(a), card_free(b), card_free(c);
         return;
     }
-    // Rates depend on the bits that toggle: small random numbers, not zeros.
-    std::vector<uint16_t> noise(1 << 20);
     for (auto & x : noise) x = in == Type::F16 ? 0x2c00 | (rng() & 0x83ff) : 0x3d00 | (rng() & 0x80ff);
     for (char * p : {static_cast<char *>(a), static_cast<char *>(b)}) {
         size_t bytes = (p == a ? na : nb) * size_of(in);
@@ -33,6 +58,7 @@ static void bench_one(const char * what, int m, int n, int k, bool ta, bool tb, 
             if (s > 1 && (!splits(kernel_table[id], l) || k / s < 4 * kernel_table[id].tk || double(m) * n > 3e7)) continue;
             l.kernel = KernelId(id), l.splits = s;
             float best = 1e9f;
+            cudaMemset(c, 0xff, nc * size_of(out)); // NaN: what is not written shows
             for (int i = 0; i < 12; i++) {
                 cudaEventRecord(start);
                 if (run(*handle, l) != CUBLAS_STATUS_SUCCESS) fail(std::string("bench: ") + kernel_table[id].name);
@@ -42,6 +68,7 @@ static void bench_one(const char * what, int m, int n, int k, bool ta, bool tb, 
                 cudaEventElapsedTime(&ms, start, stop);
                 if (i > 1) best = std::min(best, ms);
             }
+            if (!sample(g)) fail(std::string("bench: ") + kernel_table[id].name + " is wrong: " + cudaGetErrorName(cudaGetLastError()));
             printf("  %-18s in %d %9.3f ms %8.1f TFLOP/s%s\n", kernel_table[id].name, s, best, 2e-9 * m * n * k / best,
                 id == chosen.kernel && s == chosen.splits ? "  <- chosen" : "");
         }

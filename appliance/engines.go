@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"cloister/appliance/engine"
 	"cloister/appliance/models"
@@ -63,11 +64,11 @@ func (a *Appliance) makeRoom(plan func(context.Context, train.PlanConfig) (train
 			return "", func() string { return "" }, nil
 		}
 		h := req.Hyperparameters
-		memory, err := plan(ctx, train.PlanConfig{BasePath: req.BasePath, MaxLength: h.MaxLength, Rank: h.Rank, Targets: h.Targets, Threads: req.Threads})
-		n := models.Need{Job: req.JobID}
-		if err == nil {
-			n.Bytes, n.Free, n.HostFree = memory.Total, memory.Free, memory.Free
-		}
+		memory, err := plan(ctx, train.PlanConfig{
+			BasePath: req.BasePath, MaxLength: h.MaxLength, Rank: h.Rank, Targets: h.Targets, Threads: req.Threads,
+			Device: req.Device, DeviceMemory: req.DeviceMemory, Offload: req.Offload,
+		})
+		n := need(req.JobID, memory)
 		said, back, roomErr := a.models.MakeRoom(ctx, n)
 		if said != "" {
 			a.config.Log.Info("room for training", "job", req.JobID, "what", said)
@@ -80,4 +81,22 @@ func (a *Appliance) makeRoom(plan func(context.Context, train.PlanConfig) (train
 			return woken
 		}, errors.Join(err, roomErr)
 	}
+}
+
+// need is what a training run wants, by its plan.
+func need(job string, m train.Memory) models.Need {
+	if m.CardTotal == 0 {
+		return models.Need{Job: job, Bytes: m.Total, Free: m.Free, HostFree: m.Free}
+	}
+	return models.Need{Job: job, Card: cardName(m.Device), Bytes: m.CardTotal, Free: m.CardFree, HostFree: m.Free}
+}
+
+// cardName is ggml's name of a device in the trainer's words: "cuda:1" is
+// "CUDA1".
+func cardName(device string) string {
+	_, number, ok := strings.Cut(device, ":")
+	if !ok {
+		number = "0"
+	}
+	return "CUDA" + number
 }

@@ -14,6 +14,7 @@ import (
 	"cloister/appliance/engine/enginetest"
 	"cloister/llama/gguf/tinygguf"
 	"cloister/llama/offload"
+	"cloister/lora/train"
 )
 
 var hello = engine.ChatRequest{Messages: enginetest.Ask("Say hello to Ms Kovacs."), MaxTokens: 3, IgnoreEOS: true}
@@ -203,5 +204,24 @@ func TestMove(t *testing.T) {
 	}
 	if _, err := c.Chat(t.Context(), hello, nil); !errors.Is(err, engine.ErrClosed) {
 		t.Errorf("after Retire: %v", err)
+	}
+}
+
+// The processes that are asked what there is, and what training would take, say it.
+func TestAsked(t *testing.T) {
+	devices, err := engine.ChildDevices(t.Context(), enginetest.WorkerCommand("devices"))
+	if err != nil || len(devices) == 0 || devices[0].Total == 0 {
+		t.Errorf("%+v, %v", devices, err)
+	}
+	if _, err := engine.ChildDevices(t.Context(), []string{"/bin/false"}); err == nil {
+		t.Error("/bin/false told of devices")
+	}
+	trainer := engine.ChildTrainer{Exe: enginetest.WorkerCommand("train")}
+	m, err := trainer.Plan(t.Context(), train.PlanConfig{BasePath: tiny(t), MaxLength: 64})
+	if err != nil || m.Total == 0 || m.Free == 0 || m.RowTokens != 64 {
+		t.Errorf("%+v, %v", m, err)
+	}
+	if _, err := trainer.Plan(t.Context(), train.PlanConfig{BasePath: filepath.Join(t.TempDir(), "none.gguf")}); err == nil {
+		t.Error("a plan for no file")
 	}
 }

@@ -17,8 +17,11 @@ func Main(m *testing.M) {
 		if dir := os.Getenv(cardEnv); dir != "" {
 			serve = func(in io.Reader, out io.Writer) error { return engine.ServeInferWith(in, out, cardIn(dir)) }
 		}
-		if os.Args[2] == "train" {
+		switch os.Args[2] {
+		case "train":
 			serve = engine.ServeTrain
+		case "devices":
+			serve = func(_ io.Reader, out io.Writer) error { return engine.ServeDevices(out) }
 		}
 		if err := serve(os.Stdin, os.Stdout); err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -29,5 +32,5 @@ func Main(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// WorkerCommand starts a worker of that kind, "infer" or "train".
+// WorkerCommand starts a worker of that kind, "infer", "train" or "devices".
 func WorkerCommand(kind string) []string { return []string{os.Args[0], "worker", kind} }

@@ -19,6 +19,7 @@ import (
 
 	"cloister/appliance/bundle"
 	"cloister/appliance/bundle/archive"
+	"cloister/llama/gguf"
 	"cloister/lora/eval"
 	"cloister/store"
 	"cloister/store/signing"
@@ -154,7 +155,11 @@ func TestNoTexts(t *testing.T) {
 		}
 	}
 	// With samples they go along, and only they.
-	raw = bytes.ToLower(north.export(bundle.ExportRequest{Models: []string{name}, Samples: true}))
+	whole := north.export(bundle.ExportRequest{Models: []string{name}, Samples: true})
+	if _, err := north.take(whole, bundle.ImportRequest{}); err != nil {
+		t.Error(err)
+	}
+	raw = bytes.ToLower(whole)
 	for text, want := range map[string]bool{"secret question": true, "secret label": true, "secret-file": false, "secret metadata": false, "/home/secret": false, "secret canary": false, "<secret_1>": false} {
 		if bytes.Contains(raw, []byte(text)) != want {
 			t.Errorf("with samples, %q there: %v", text, !want)
@@ -333,7 +338,7 @@ func forge(t *testing.T, p *place, change func(parts map[string]any, files map[s
 	if err := writeAdapter(path, 1); err != nil {
 		t.Fatal(err)
 	}
-	gguf, err := os.ReadFile(path)
+	weights, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -342,7 +347,7 @@ func forge(t *testing.T, p *place, change func(parts map[string]any, files map[s
 		"evaluations/1.json": bundle.Evaluation{ID: "eval-1", Model: "ft:tiny:org:a:1", Split: store.Test, Report: []byte("{}")},
 		"releases/1.json":    bundle.Release{Alias: "support", History: []bundle.Deployed{{Number: 1, Model: "ft:tiny:org:a:1"}}},
 	}
-	files := map[string][]byte{"adapters/1.gguf": gguf}
+	files := map[string][]byte{"adapters/1.gguf": weights}
 	change(parts, files)
 	id, err := p.who.Identity()
 	if err != nil {
@@ -414,6 +419,8 @@ func TestNonsense(t *testing.T) {
 		"a report that is none": func(p parts, f files) {
 			p["evaluations/1.json"] = bundle.Evaluation{ID: "e", Model: "ft:tiny:org:a:1", Report: []byte(`"x"`)}
 		},
+		"a system prompt with an escape": adapter(func(a *bundle.Adapter) { a.System = "\x1b]0;x\a" }),
+		"a lineage with an escape":       adapter(func(a *bundle.Adapter) { a.Lineage.Sites = []bundle.Hop{{Name: "\x1b[2J"}} }),
 		"a release of nobody": func(p parts, f files) {
 			p["releases/1.json"] = bundle.Release{Alias: "a", History: []bundle.Deployed{{Model: "ft:x"}}}
 		},
@@ -491,6 +498,34 @@ func TestTogether(t *testing.T) {
 	slices.Sort(added)
 	if added[6] != 0 || added[7] != 1 || len(south.files()) != 1 {
 		t.Errorf("%v, %v", added, south.files())
+	}
+}
+
+// An adapter that a packed program carries leaves as any other.
+func TestPartOfAFile(t *testing.T) {
+	north, south := newPlace(t, "north"), newPlace(t, "south")
+	north.base("tiny")
+	south.base("tiny")
+	south.trusts(north)
+	name := north.tuned("tiny", 1)
+	a, err := north.st.Adapter(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := os.ReadFile(north.reg.Path(a.Path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	larger := filepath.Join(t.TempDir(), "program")
+	if err := os.WriteFile(larger, slices.Concat(make([]byte, 4096), raw, []byte("behind")), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	a.Path = gguf.Region{Path: larger, Offset: 4096, Length: int64(len(raw))}.String()
+	if err := north.st.PutAdapter(a); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := south.take(north.export(bundle.ExportRequest{Models: []string{name}}), bundle.ImportRequest{}); err != nil || got.Adapters[0].SHA256 != a.SHA256 {
+		t.Errorf("%+v, %v", got, err)
 	}
 }
 

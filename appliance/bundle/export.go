@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"slices"
 	"time"
 
@@ -18,6 +17,7 @@ import (
 	"cloister/appliance/fault"
 	"cloister/appliance/models"
 	"cloister/appliance/site"
+	"cloister/llama/gguf"
 	"cloister/store"
 )
 
@@ -135,7 +135,7 @@ func (s *Service) chosen(req ExportRequest) ([]store.Adapter, error) {
 // adapterFile is the part with an adapter's GGUF.
 func (s *Service) adapterFile(ctx context.Context, a store.Adapter, n int) (archive.Part, error) {
 	p := archive.Part{Name: fmt.Sprintf("adapters/%d.gguf", n), SHA256: a.SHA256}
-	f, err := os.Open(s.models.Path(a.Path))
+	f, err := gguf.OpenSection(s.models.Path(a.Path))
 	if errors.Is(err, fs.ErrNotExist) {
 		return p, fault.New(fault.Conflict, "", "models", "The file of %s is not where it was: %s.", a.Name, s.models.Path(a.Path)).Wrap(err)
 	}
@@ -157,6 +157,9 @@ func (s *Service) adapterFile(ctx context.Context, a store.Adapter, n int) (arch
 // record adds a JSON part.
 func (e *Export) record(kind string, n int, v any) error {
 	raw, err := json.Marshal(v)
+	if err == nil {
+		raw, err = archive.Calm(raw) // a model's answer may hold anything
+	}
 	if err != nil {
 		return err
 	}
@@ -258,7 +261,7 @@ func (e *Export) Write(ctx context.Context, w io.Writer) (string, error) {
 		if raw, ok := e.content[p.Name]; ok {
 			return io.NopCloser(bytes.NewReader(raw)), nil
 		}
-		f, err := os.Open(e.files[p.Name])
+		f, err := gguf.OpenSection(e.files[p.Name])
 		if err != nil {
 			return nil, err
 		}

@@ -156,7 +156,7 @@ func textualReport(model, base string) eval.Report {
 		Tuned: eval.Scores{Loss: &low, LossTokens: 10, TokenF1: 0.5, Labels: labels()}, Base: &eval.Scores{Loss: &high, LossTokens: 10, TokenF1: 0.25, Labels: labels()},
 		Leak: &eval.Leak{Values: 7, Places: []eval.LeakPlace{{Place: "train", Searched: 3}, {Place: "files /home/secret/log", LeakCount: eval.LeakCount{}}},
 			Found: []eval.LeakHit{{Place: "files /home/secret/log", Where: "/home/secret/log", Token: "<SECRET_1>"}}},
-		Samples: []eval.Sample{{Question: "secret question", Expected: "secret expected", Answer: "secret answer"}},
+		Samples: []eval.Sample{{Question: "secret question", Expected: "secret expected", Answer: "secret answer \x1b[2J"}},
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"hash"
@@ -196,15 +197,18 @@ func (c *content) verify() error {
 	return io.EOF
 }
 
-// ReadRecord reads a record whole and decodes it: nothing unknown, nothing left
-// over. The error wraps ErrFormat where it does not decode.
+// ReadRecord reads a record whole and decodes it. The error wraps ErrFormat where
+// it does not decode, or holds a text that a terminal would obey.
 func ReadRecord(p Part, r io.Reader, v any) error {
 	raw, err := io.ReadAll(r)
 	if err != nil {
 		return err
 	}
-	if decodeStrictly(raw, v) != nil { // its error can hold texts
+	if json.Unmarshal(raw, v) != nil { // its error can hold texts
 		return fmt.Errorf("%w: %s does not read", ErrFormat, p.Name)
+	}
+	if calm, err := Calm(raw); err != nil || !bytes.Equal(calm, raw) {
+		return fmt.Errorf("%w: %s holds characters that are no text", ErrFormat, p.Name)
 	}
 	return nil
 }

@@ -108,7 +108,7 @@ func (a *Appliance) start() error {
 		return secondpass.Open(ctx, a.models, model)
 	}
 	a.jobs = jobs.New(a.st, trainer, a.models, data, jobs.Config{
-		Home: c.Home, Threads: c.Threads, LiteralMultiplier: c.LiteralMultiplier, Room: a.makeRoom(trainer.Plan),
+		Home: c.Home, Threads: c.Threads, Device: c.TrainDevice, LiteralMultiplier: c.LiteralMultiplier, Room: a.makeRoom(trainer.Plan),
 	})
 	ratings := feedback.New(a.st, mask)
 	if err := a.listen(); err != nil {

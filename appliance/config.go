@@ -13,6 +13,7 @@ import (
 	"cloister/appliance/models"
 	"cloister/appliance/pack"
 	"cloister/llama"
+	"cloister/lora/train"
 )
 
 // Config of an Appliance. Home is needed; the zero value of the rest is right
@@ -37,6 +38,9 @@ type Config struct {
 	WhileTraining models.WhileTraining
 	// Threads of the trainer; 0: all cores.
 	Threads int
+	// TrainDevice is where jobs train: "cpu", "cuda", "cuda:N", or "auto", a card
+	// if there is one and it is large enough. Empty: auto.
+	TrainDevice string
 	// Idle leaves jobs where they are: for commands that end soon. They can be
 	// looked at, created and cancelled.
 	Idle bool
@@ -85,6 +89,12 @@ func (c *Config) validate() error {
 	}
 	if c.Default == "" && c.Pack != nil {
 		c.Default = c.Pack.Manifest.Name
+	}
+	if c.TrainDevice == "" {
+		c.TrainDevice = train.AnyDevice
+	}
+	if err := train.CheckDevice(c.TrainDevice); err != nil {
+		return fmt.Errorf("training: %w", err)
 	}
 	if c.Org == "" {
 		c.Org = "cloister"

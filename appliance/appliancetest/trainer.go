@@ -19,6 +19,7 @@ import (
 type Trainer struct {
 	Epochs        int                                  // 0: 2
 	StepsPerEpoch int                                  // 0: 2
+	Card          string                               // a request for any device trains on this one; empty: on the CPU
 	ValidLoss     func(epoch int) float64              // nil: falls
 	Step          func(req train.Request, n int)       // is called before each step, and may block
 	Fail          func(req train.Request, n int) error // an error ends the run at a step
@@ -67,6 +68,11 @@ func (r *run) train(ctx context.Context) (train.Result, error) {
 	} else {
 		r.emit(train.Event{Kind: "choice", Choice: &train.Choice{Name: "learning_rate", Value: "0.001", Reason: "the model is small"}})
 	}
+	device := train.CPUDevice
+	if r.Card != "" && r.req.Device != train.CPUDevice {
+		device = r.Card
+	}
+	r.emit(train.Event{Kind: "info", Message: "Training on " + device, Device: device})
 	total := r.epochs * r.per
 	for step := done + 1; step <= total; step++ {
 		if r.Step != nil {

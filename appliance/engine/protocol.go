@@ -87,6 +87,7 @@ var kinds = map[string]error{
 	"device":     ErrDevice,
 	"diverged":   train.ErrDiverged,
 	"memory":     train.ErrMemory,
+	"card":       train.ErrDevice,
 	"stopped":    train.ErrStopped,
 }
 

@@ -526,6 +526,42 @@ func TestWorkerDies(t *testing.T) {
 	}
 }
 
+// A card that fails is tried again; when it gets nowhere, the CPU goes on.
+func TestCardFails(t *testing.T) {
+	lost := func(at ...int) (*appliancetest.Trainer, func() []string) {
+		n := 0
+		tr := &appliancetest.Trainer{Card: "cuda:0", Epochs: 3}
+		tr.Fail = func(req train.Request, step int) error {
+			if req.Device != train.CPUDevice && n < len(at) && step == at[n] {
+				n++
+				return fmt.Errorf("step %d: %w", step, train.ErrDevice)
+			}
+			return nil
+		}
+		return tr, func() (on []string) {
+			for _, r := range tr.Requests() {
+				on = append(on, r.Device)
+			}
+			return on
+		}
+	}
+	for _, c := range []struct {
+		at   []int
+		want string
+	}{{[]int{2}, "auto auto"}, {[]int{2, 4, 5}, "auto auto auto auto"}, {[]int{2, 2, 2, 2}, "auto auto cpu"}} {
+		trainer, devices := lost(c.at...)
+		k := openKit(t, t.TempDir(), vault.NewMasterKey(), trainer, jobs.Config{Device: train.AnyDevice})
+		job, events := k.follow(t, k.create(t, jobs.CreateRequest{Model: "tiny", Dataset: k.dataset(t, 60)}).ID)
+		text := strings.Join(messages(events), "\n")
+		if job.Status != store.JobSucceeded || strings.Join(devices(), " ") != c.want || strings.Count(text, "warn: The card failed") != len(devices())-1 {
+			t.Errorf("lost at %v: %s on %q, %+v\n%s", c.at, job.Status, devices(), job.Error, text)
+		}
+		if strings.Contains(text, "on the CPU") != strings.HasSuffix(c.want, "cpu") {
+			t.Errorf("lost at %v:\n%s", c.at, text)
+		}
+	}
+}
+
 func TestFailures(t *testing.T) {
 	for code, err := range map[string]error{
 		"worker_died":       fmt.Errorf("training: %w", engine.ErrWorkerDied), // at every try

@@ -41,6 +41,8 @@ type Config struct {
 	Home string
 	// Threads of the trainer; 0: all cores.
 	Threads int
+	// Device that trains, as train.Request says; empty: the CPU.
+	Device string
 	// LiteralMultiplier takes every learning_rate_multiplier as it is given.
 	// Otherwise one of at most 0.001 is taken for a learning rate that was
 	// written in the wrong place, and replaced by the automatic one.

@@ -65,12 +65,16 @@ type recorder struct {
 	ctx  context.Context // nothing is recorded after it ends
 	job  string
 	step int         // the last one seen
+	card bool        // the job trains on one
 	last train.Event // the step event of that step
 }
 
 func (r *recorder) record(e train.Event) {
 	if r.ctx.Err() != nil {
 		return
+	}
+	if e.Device != "" {
+		r.card = e.Device != train.CPUDevice
 	}
 	switch e.Kind {
 	case "choice":

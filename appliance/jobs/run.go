@@ -222,7 +222,7 @@ func (m *Manager) inputs(job store.Job) (req train.Request, failed *store.JobErr
 	if err != nil {
 		return req, nil, err
 	}
-	req = train.Request{JobID: job.ID, BasePath: m.models.Path(base.Path), Threads: m.config.Threads, InitPath: job.InitPath, DumpPath: job.DumpPath}
+	req = train.Request{JobID: job.ID, BasePath: m.models.Path(base.Path), Threads: m.config.Threads, Device: m.config.Device, InitPath: job.InitPath, DumpPath: job.DumpPath}
 	if job.From != "" {
 		from, err := m.st.Adapter(job.From)
 		if errors.Is(err, store.ErrNotFound) {
@@ -282,23 +282,36 @@ func freeBytes(dir string) (uint64, error) {
 // step that was not done before.
 const maxDeaths = 3
 
-// train runs the trainer, and again from the checkpoint when its worker dies.
+// train runs the trainer, and again from the checkpoint when its worker dies or
+// the card fails. When a card gets nowhere twice in a row, the CPU goes on.
 func (m *Manager) train(ctx context.Context, job string, req train.Request) (train.Result, error) {
 	rec := recorder{m: m, ctx: ctx, job: job}
 	deaths, reached := 0, 0
 	for {
 		result, err := m.trainer.Train(ctx, req, rec.record)
-		died := errors.Is(err, engine.ErrWorkerDied) || errors.Is(err, train.ErrStopped)
+		failed := errors.Is(err, train.ErrDevice)
+		died := failed || errors.Is(err, engine.ErrWorkerDied) || errors.Is(err, train.ErrStopped)
 		if err == nil || ctx.Err() != nil || !died {
 			return result, err
 		}
 		if deaths++; rec.step > reached {
 			deaths, reached = 1, rec.step
 		}
-		if deaths >= maxDeaths {
-			return result, fmt.Errorf("%w (%d times in a row)", engine.ErrWorkerDied, deaths)
+		what := "The training worker died"
+		if failed {
+			what = "The card failed: " + err.Error()
 		}
-		m.event(job, warn, "The training worker died; training goes on from the last checkpoint", nil)
+		switch {
+		case deaths >= maxDeaths && failed:
+			return result, err
+		case deaths >= maxDeaths:
+			return result, fmt.Errorf("%w (%d times in a row)", engine.ErrWorkerDied, deaths)
+		case deaths > 1 && rec.card:
+			req.Device = train.CPUDevice
+			m.event(job, warn, what+"; as that was the second time without a step in between, training goes on from the last checkpoint on the CPU", nil)
+		default:
+			m.event(job, warn, what+"; training goes on from the last checkpoint", nil)
+		}
 	}
 }
 
@@ -313,6 +326,8 @@ func failure(err error) store.JobError {
 		return store.JobError{Code: diverged, Message: err.Error()}
 	case errors.Is(err, train.ErrMemory):
 		return store.JobError{Code: "out_of_memory", Message: err.Error()}
+	case errors.Is(err, train.ErrDevice):
+		return store.JobError{Code: "device_failed", Message: err.Error()}
 	case errors.Is(err, train.ErrNoExamples):
 		return store.JobError{Code: "invalid_n_examples", Message: err.Error()}
 	case errors.Is(err, engine.ErrWorkerDied):

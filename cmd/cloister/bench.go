@@ -36,8 +36,11 @@ Examples:
 			&cli.IntFlag{Name: "row", Usage: "packed rows of at most `N` tokens", Value: 1024},
 			&cli.IntFlag{Name: "steps", Usage: "measure `N` steps, after one that warms up", Value: 8},
 			&cli.IntFlag{Name: "threads", Usage: "compute on `N` threads", DefaultText: "one for each core"},
+			&cli.StringFlag{Name: "device", Usage: "train on `DEVICE`: cpu, cuda, cuda:N or auto", Value: "cpu"},
 			&cli.StringFlag{Name: "precision", Usage: "`KIND` of the products: bf16, bf16x3 or float32", DefaultText: "the fastest here"},
-			&cli.BoolFlag{Name: "profile", Usage: "say where the time goes"},
+			&cli.BoolFlag{Name: "recompute", Usage: "compute every layer twice, which takes less memory"},
+			&cli.BoolFlag{Name: "offload-activations", Usage: "with --recompute on a card: inputs of layers wait on the host"},
+			&cli.BoolFlag{Name: "profile", Usage: "say where the time goes; on a card it waits after each kernel, which is slower"},
 		},
 		Action: benchTrain,
 	}
@@ -48,7 +51,10 @@ func benchTrain(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	cfg := train.BenchConfig{BasePath: args[0], Precision: c.String("precision"), Profile: c.Bool("profile")}
+	cfg := train.BenchConfig{BasePath: args[0], Precision: c.String("precision"), Profile: c.Bool("profile"), Recompute: c.Bool("recompute"), Offload: c.Bool("offload-activations"), Device: c.String("device")}
+	if err := train.CheckDevice(cfg.Device); err != nil {
+		return misused(c, "--device: %v", err)
+	}
 	if !slices.Contains([]string{"", "bf16", "bf16x3", "float32"}, cfg.Precision) {
 		return misused(c, "--precision is %q; it must be bf16, bf16x3 or float32", cfg.Precision)
 	}
@@ -66,6 +72,9 @@ func benchTrain(c *cli.Context) error {
 	}
 	fmt.Fprintf(c.App.Writer, "%.0f tokens/s: %d steps with %d tokens (%d with loss) in %.1f s, kernels %s\n", r.TokensPerSecond, r.Steps, r.Tokens, r.LossTokens, r.Seconds, r.Kernels)
 	fmt.Fprintf(c.App.Writer, "memory: %d MB planned, %d MB at the peak\n", r.PlannedBytes/1e6, r.PeakBytes/1e6)
+	if r.CardPlanned > 0 {
+		fmt.Fprintf(c.App.Writer, "memory of %s: %d MB planned, %d MB taken\n", r.Device, r.CardPlanned/1e6, r.CardBytes/1e6)
+	}
 	names := slices.SortedFunc(maps.Keys(r.Profile), func(a, b string) int { return int((r.Profile[b] - r.Profile[a]) * 1e9) })
 	for _, name := range names {
 		fmt.Fprintf(c.App.Writer, "%6.2f %%  %s\n", 100*r.Profile[name]/r.Seconds, name)

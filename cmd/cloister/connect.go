@@ -15,6 +15,7 @@ import (
 	"cloister/appliance"
 	"cloister/appliance/admin"
 	"cloister/appliance/client"
+	"cloister/lora/train"
 	"cloister/store"
 )
 
@@ -31,13 +32,13 @@ type session struct {
 // withAppliance calls f with a connection to the appliance. One that this
 // command has to start itself leaves jobs where they are.
 func withAppliance(c *cli.Context, f func(*session) error) error {
-	return within(c, appliance.Config{Idle: true}, f)
+	return within(c, appliance.Config{Idle: true, TrainDevice: c.String("device")}, f)
 }
 
 // withWorkingAppliance is withAppliance for commands that wait for a job: an
-// appliance that this command starts works on it.
+// appliance that this command starts works on it, on the device that the command names.
 func withWorkingAppliance(c *cli.Context, f func(*session) error) error {
-	return within(c, appliance.Config{}, f)
+	return within(c, appliance.Config{TrainDevice: c.String("device")}, f)
 }
 
 // within calls f with a connection to the appliance, or to one of its own that
@@ -54,11 +55,17 @@ func within(c *cli.Context, config appliance.Config, f func(*session) error) (er
 	if config.Pack, err = carried(c, home); err != nil {
 		return err
 	}
+	if err := train.CheckDevice(config.TrainDevice); err != nil {
+		return misused(c, "--device: %v", err)
+	}
 	s, err := connect(ctx, config)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.end()) }()
+	if s.own == nil && config.TrainDevice != "" {
+		return withHint(errors.New("an appliance runs on this data directory, and jobs train where it says; leave --device out, or start it with another one"), "cloister serve --train-device %s", config.TrainDevice)
+	}
 	return f(s)
 }
 

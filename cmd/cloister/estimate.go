@@ -29,13 +29,15 @@ you can edit; here it costs nothing.
 Memory is planned by part before anything is trained. Where the job does not fit,
 it says what would: shorter rows, a smaller rank, a smaller copy of the model.
 A teacher (--teacher) and the model that training goes on with (--from) count too.
---memory plans for another machine. --plan needs neither data nor an imported
+--memory plans for another machine, --device cuda --device-memory for a card that
+need not be here. --plan needs neither data nor an imported
 model: the first megabytes of a GGUF file, its header, are enough.
 
 Examples:
   cloister estimate --model smollm2-135m-instruct --data clinic
   cloister estimate --model smollm2-135m-instruct --data clinic --epochs 20 --json
-  cloister estimate --plan Llama-3-70B.Q4_K.gguf --max-length 4096 --memory 80GB`,
+  cloister estimate --plan Llama-3-70B.Q4_K.gguf --max-length 4096 --memory 80GB
+  cloister estimate --plan Llama-3-8B.Q4_K.gguf --device cuda --device-memory 12GB`,
 		Flags: append(append([]cli.Flag{
 			&cli.StringFlag{Name: "model", Usage: "base `MODEL`, or a tuned one to go on with"},
 			&cli.StringFlag{Name: "from", Usage: "go on with the adapter of a tuned `MODEL` or checkpoint", DefaultText: "a new adapter"},
@@ -43,6 +45,9 @@ Examples:
 			&cli.StringFlag{Name: "data", Usage: "`DATASET`, NAME or NAME@VERSION, or a file of examples"},
 			&cli.StringFlag{Name: "plan", Usage: "plan the memory for training on `FILE.gguf`, or on the beginning of one, without data"},
 			&cli.StringFlag{Name: "memory", Usage: "plan for a machine with `SIZE` to spare, such as 24GB", DefaultText: "what is free here"},
+			trainDeviceFlag("device"),
+			&cli.StringFlag{Name: "device-memory", Usage: "with --plan: plan for a card with `SIZE` to spare, which need not be here", DefaultText: "what is free on the card here"},
+			&cli.BoolFlag{Name: "offload-activations", Usage: "with --plan: let inputs of layers wait on the host, not on the card", DefaultText: "only where nothing else fits"},
 			&cli.IntFlag{Name: "threads", Usage: "with --plan: compute on `N` threads", DefaultText: "one for each core"},
 		}, teacherFlags()...), hyperFlags()...),
 		Action: estimateJob,
@@ -57,8 +62,10 @@ func estimateJob(c *cli.Context) error {
 	if c.IsSet("plan") {
 		return planMemory(c, memory)
 	}
-	if c.IsSet("threads") {
-		return misused(c, "--threads is for --plan")
+	for _, flag := range []string{"threads", "device-memory", "offload-activations"} {
+		if c.IsSet(flag) {
+			return misused(c, "--%s is for --plan", flag)
+		}
 	}
 	train, data, err := trainOn(c)
 	if err == nil {

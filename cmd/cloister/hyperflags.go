@@ -12,6 +12,11 @@ import (
 
 const chosen = "chosen for you"
 
+// trainDeviceFlag says where to train.
+func trainDeviceFlag(name string) cli.Flag {
+	return &cli.StringFlag{Name: name, Usage: "train on `DEVICE`: cpu, cuda, cuda:N, or auto, a card if there is one that is large enough", DefaultText: train.AnyDevice}
+}
+
 // hyperFlags are the hyper-parameters of tune and estimate, in the order in
 // which a reader may want to know of them.
 func hyperFlags() []cli.Flag {

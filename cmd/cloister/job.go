@@ -33,7 +33,9 @@ its last checkpoint, when an appliance is started again or by 'job resume'.`,
 this command.
 
 Examples:
-  cloister job resume ftjob-Xq3…`,
+  cloister job resume ftjob-Xq3…
+  cloister job resume ftjob-Xq3… --device cpu`,
+				Flags:  []cli.Flag{trainDeviceFlag("device")},
 				Action: jobResume,
 			},
 			{

@@ -28,6 +28,16 @@ func planMemory(c *cli.Context, memory int64) error {
 		return err
 	}
 	cfg := train.PlanConfig{BasePath: c.String("plan"), MaxLength: h.MaxLength, Rank: h.Rank, Targets: h.Targets, Free: memory}
+	cfg.Device, cfg.Offload = c.String("device"), c.Bool("offload-activations")
+	if cfg.DeviceMemory, err = sizeFlag(c, "device-memory"); err != nil {
+		return err
+	}
+	if cfg.Device == "" && cfg.DeviceMemory == 0 {
+		cfg.Device = train.AnyDevice
+	}
+	if err := train.CheckDevice(cfg.Device); err != nil {
+		return misused(c, "--device: %v", err)
+	}
 	if cfg.Threads, err = positive(c, "threads"); err != nil {
 		return err
 	}
@@ -44,13 +54,16 @@ func planMemory(c *cli.Context, memory int64) error {
 
 // printMemory prints the plan by part, whether it fits, and what would.
 func printMemory(w io.Writer, m *train.Memory) error {
-	fmt.Fprintln(w, "\nMemory:")
-	var rows [][]string
-	for _, p := range m.Parts() {
-		rows = append(rows, []string{"  " + p.Name, byteSize(p.Bytes), p.What})
+	title := "\nMemory:"
+	if m.CardTotal > 0 {
+		fmt.Fprintf(w, "\nMemory of the card (%s):\n", m.Device)
+		if err := printParts(w, m, true, m.CardTotal, m.CardFree); err != nil {
+			return err
+		}
+		title = "\nMemory of the machine:"
 	}
-	rows = append(rows, []string{"  all together", byteSize(m.Total), fits(m)})
-	if err := table(w, "", []string{"  part", "size", "what"}, rows); err != nil {
+	fmt.Fprintln(w, title)
+	if err := printParts(w, m, false, m.Total, m.Free); err != nil {
 		return err
 	}
 	for i, p := range m.Proposals {
@@ -63,16 +76,28 @@ func printMemory(w io.Writer, m *train.Memory) error {
 	return nil
 }
 
-func fits(m *train.Memory) string {
-	switch {
-	case m.Free == 0:
-		return "how much is free is not known"
-	case m.Fits:
-		return fmt.Sprintf("it fits: %s are free", byteSize(m.Free))
-	case len(m.Proposals) == 0:
-		return fmt.Sprintf("it does not fit: %s are free, and no setting makes it fit", byteSize(m.Free))
+// printParts prints what is in the memory of the card, or of the machine.
+func printParts(w io.Writer, m *train.Memory, card bool, total, free int64) error {
+	var rows [][]string
+	for _, p := range m.Parts() {
+		if p.Card == card {
+			rows = append(rows, []string{"  " + p.Name, byteSize(p.Bytes), p.What})
+		}
 	}
-	return fmt.Sprintf("it does not fit: %s are free", byteSize(m.Free))
+	rows = append(rows, []string{"  all together", byteSize(total), fits(m, total, free)})
+	return table(w, "", []string{"  part", "size", "what"}, rows)
+}
+
+func fits(m *train.Memory, total, free int64) string {
+	switch {
+	case free == 0:
+		return "how much is free is not known"
+	case total <= free:
+		return fmt.Sprintf("it fits: %s are free", byteSize(free))
+	case len(m.Proposals) == 0:
+		return fmt.Sprintf("it does not fit: %s are free, and no setting makes it fit", byteSize(free))
+	}
+	return fmt.Sprintf("it does not fit: %s are free", byteSize(free))
 }
 
 var sizePattern = regexp.MustCompile(`(?i)^(\d+(?:\.\d+)?) ?(?:([kmgt])(i?))?b?$`)

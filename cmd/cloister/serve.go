@@ -17,6 +17,7 @@ import (
 	"cloister/appliance/client"
 	"cloister/appliance/models"
 	"cloister/appliance/service"
+	"cloister/lora/train"
 	"cloister/store"
 )
 
@@ -64,6 +65,7 @@ Examples:
 			&cli.IntFlag{Name: "parallel", Usage: "`N` requests at the same time", DefaultText: "chosen for the model"},
 			&cli.IntFlag{Name: "threads", Usage: "`N` threads for a model, and for training", DefaultText: "all cores"},
 			&cli.StringFlag{Name: "while-training", Usage: "what models do whose memory a job needs: `WAY` auto, cpu (answer on the processor), sleep or keep", Value: "auto"},
+			trainDeviceFlag("train-device"),
 			&cli.BoolFlag{Name: "mask-answers", Usage: "replace personal data in answers by its kind, such as [PERSON]; they come sentence by sentence then"},
 			&cli.BoolFlag{Name: "require-airgap", Usage: "refuse to start where the kernel cannot take the network away"},
 			&cli.BoolFlag{Name: "literal-lr-multiplier", Usage: "take a learning_rate_multiplier as small as 2e-5 at its word"},
@@ -120,8 +122,8 @@ func serveConfig(c *cli.Context) (config appliance.Config, err error) {
 	config = appliance.Config{
 		Home: home, KeyFile: c.String("master-key"), Listen: c.String("listen"), Version: version(), Map: map[string]string{},
 		Default: c.String("default"), Org: c.String("org"), Origins: c.StringSlice("origin"),
-		MaskAnswers: c.Bool("mask-answers"),
-		Seal:        true, RequireAirgap: c.Bool("require-airgap"),
+		MaskAnswers: c.Bool("mask-answers"), TrainDevice: c.String("train-device"),
+		Seal: true, RequireAirgap: c.Bool("require-airgap"),
 		Ready:             service.Ready,
 		LiteralMultiplier: c.Bool("literal-lr-multiplier"),
 		Log:               slog.New(slog.NewTextHandler(c.App.ErrWriter, &slog.HandlerOptions{Level: level})),
@@ -135,6 +137,9 @@ func serveConfig(c *cli.Context) (config appliance.Config, err error) {
 			return config, misused(c, "--map is %q; it must be NAME=MODEL, such as gpt-3.5-turbo=support", pair)
 		}
 		config.Map[from] = to
+	}
+	if err := train.CheckDevice(config.TrainDevice); err != nil {
+		return config, misused(c, "--train-device: %v", err)
 	}
 	for flag, to := range map[string]*int{"context": &config.Engine.Context, "parallel": &config.Engine.Slots, "threads": &config.Threads} {
 		if *to, err = positive(c, flag); err != nil {

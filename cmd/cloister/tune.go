@@ -62,6 +62,7 @@ Examples:
 			&cli.StringFlag{Name: "suffix", Usage: "part of the new model's name: `NAME`", DefaultText: "none"},
 			&cli.StringFlag{Name: "dump-gradients", Usage: "write loss, gradients and tokens of the first step to a `FILE` (safetensors)", DefaultText: "off"},
 			&cli.StringFlag{Name: "canaries", Usage: "plant random answers to measure what is learnt by heart: `COUNTS`, such as 0,1,10,50 for four of them, planted so many times; 0 is a control", DefaultText: "none"},
+			trainDeviceFlag("device"),
 			&cli.BoolFlag{Name: "detach", Usage: "start the job in the running appliance and do not follow it"},
 		}, teacherFlags()...), hyperFlags()...),
 		Action: tune,

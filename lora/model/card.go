@@ -166,15 +166,21 @@ var (
 	_ remote = plannedCard{}
 )
 
-func (plannedCard) Alloc(int64) (unsafe.Pointer, error)                { return nil, native.ErrMemory }
-func (plannedCard) Free(unsafe.Pointer)                                {}
-func (plannedCard) Put(unsafe.Pointer, []byte) error                   { return nil }
-func (plannedCard) Upload(native.Mat, []float32) error                 { return nil }
-func (plannedCard) Download([]float32, native.Mat) error               { return nil }
-func (plannedCard) SumSquares(native.Mat) (float64, error)             { return 0, nil }
-func (plannedCard) Update(_ native.AdamW, _, _, _, _ native.Mat) error { return nil }
-func (plannedCard) Finer(f func()) error                               { f(); return nil }
-func (plannedCard) TypeOK(ggmlType uint32, cols int) bool              { return native.CUDATypeOK(ggmlType, cols) }
-func (plannedCard) Precisions() []Precision                            { return cardPrecisions }
-func (plannedCard) Kernels() string                                    { return OnCUDA }
-func (plannedCard) Close()                                             {}
+func (plannedCard) Alloc(int64) (unsafe.Pointer, error)                  { return nil, native.ErrMemory }
+func (plannedCard) Free(unsafe.Pointer)                                  {}
+func (plannedCard) Put(unsafe.Pointer, []byte) error                     { return nil }
+func (plannedCard) Pin(int64) (unsafe.Pointer, error)                    { return nil, native.ErrMemory }
+func (plannedCard) Unpin(unsafe.Pointer)                                 {}
+func (plannedCard) Join(int) error                                       { return nil }
+func (plannedCard) Wait() error                                          { return nil }
+func (plannedCard) Upload(native.Mat, []float32) error                   { return nil }
+func (plannedCard) Download([]float32, native.Mat) error                 { return nil }
+func (plannedCard) SumSquares(native.Mat) (float64, error)               { return 0, nil }
+func (plannedCard) Update(_ native.AdamW, _, _, _, _ native.Mat) error   { return nil }
+func (plannedCard) Finer(f func()) error                                 { f(); return nil }
+func (plannedCard) TypeOK(ggmlType uint32, cols int) bool                { return native.CUDATypeOK(ggmlType, cols) }
+func (plannedCard) Precisions() []Precision                              { return cardPrecisions }
+func (plannedCard) Kernels() string                                      { return OnCUDA }
+func (plannedCard) SaveAside(_, _ unsafe.Pointer, _ int64) (int, error)  { return 0, nil }
+func (plannedCard) FetchAside(_, _ unsafe.Pointer, _ int64) (int, error) { return 0, nil }
+func (plannedCard) Close()                                               {}

@@ -38,6 +38,14 @@ type remote interface {
 	Upload(dst native.Mat, src []float32) error
 	Download(dst []float32, src native.Mat) error
 	Put(dst unsafe.Pointer, src []byte) error
+	// Memory of the host that the card copies by itself, beside the kernels; see native.CUDA.
+	Pin(bytes int64) (unsafe.Pointer, error)
+	Unpin(p unsafe.Pointer)
+	SaveAside(dst, src unsafe.Pointer, bytes int64) (ticket int, err error)
+	FetchAside(dst, src unsafe.Pointer, bytes int64) (ticket int, err error)
+	Join(ticket int) error
+	// Wait returns when all work is done.
+	Wait() error
 	Zero(x native.Mat) error
 	SumSquares(x native.Mat) (float64, error)
 	Update(a native.AdamW, p, g, m, v native.Mat) error
@@ -59,7 +67,7 @@ func (m *Model) use(d device, err error) error {
 	}
 	m.dev, m.k = d, d
 	if m.far, _ = d.(remote); m.far != nil && !m.dry {
-		m.frozen.Of, m.fixed.Of, m.work.Of = m.far, m.far, m.far
+		m.frozen.Of, m.fixed.Of, m.work.Of, m.waiting.Of = m.far, m.far, m.far, pinned{m.far}
 	}
 	if has := d.Precisions(); m.cfg.Precision != "" && !slices.Contains(has, m.cfg.Precision) {
 		return fmt.Errorf("precision is %q; %s has %q", m.cfg.Precision, d.Kernels(), has)

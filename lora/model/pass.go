@@ -46,6 +46,9 @@ func (p *pass) do(name string, err error) {
 	if err != nil && p.err == nil {
 		p.err = fmt.Errorf("%s: %w", name, err)
 	}
+	if p.prof != nil && p.m.remote() && !p.plan {
+		_ = p.m.far.Wait() // a failure shows in the next call
+	}
 	p.prof.lap(name)
 }
 

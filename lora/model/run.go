@@ -189,8 +189,8 @@ func (p *pass) train(kept int, o objective) Loss {
 	p.embed(x[0])
 	for i := range all {
 		all[i].x = x[i]
+		in.forward(i)
 		p.forwardLayer(&m.w.layers[i], all[i], x[i+1])
-		in.leave(i)
 	}
 	at, _ := p.batch.targets()
 	dx := p.a.Mat(p.t, m.shape.width)
@@ -198,6 +198,7 @@ func (p *pass) train(kept int, o objective) Loss {
 	for i := n - 1; i >= 0 && p.err == nil && len(at) > 0; i-- {
 		s := all[i]
 		s.x = x[i]
+		in.backward(i)
 		if i < n-kept {
 			p.forwardLayer(&m.w.layers[i], s, native.Mat{})
 		}

@@ -14,11 +14,14 @@ import (
 // BenchConfig says what Bench measures.
 type BenchConfig struct {
 	BasePath string
-	Rank     int // 0: 16
-	Batch    int // examples of one step; 0: 4
-	Row      int // tokens of a packed row, at most; 0: 1024
-	Steps    int // measured, after one that warms up; 0: 8
-	Threads  int // 0: one for each core
+	Rank     int    // 0: 16
+	Batch    int    // examples of one step; 0: 4
+	Row      int    // tokens of a packed row, at most; 0: 1024
+	Steps    int    // measured, after one that warms up; 0: 8
+	Threads  int    // 0: one for each core
+	Device   string // as Request has it; empty: the CPU
+	// Offload lets the inputs of layers wait on the host, with Recompute.
+	Offload bool
 	// Recompute computes every layer twice, which takes less memory.
 	Recompute bool
 	// Precision of products, one of model.Precisions; empty for the fastest.
@@ -28,6 +31,7 @@ type BenchConfig struct {
 
 // BenchResult is a training speed.
 type BenchResult struct {
+	Device          string  `json:"device"`  // "cpu" or the name of a card
 	Kernels         string  `json:"kernels"` // such as "amx"
 	Steps           int     `json:"steps"`
 	Tokens          int64   `json:"tokens"`      // of the examples; there is no padding
@@ -36,6 +40,10 @@ type BenchResult struct {
 	TokensPerSecond float64 `json:"tokens_per_second"`
 	PlannedBytes    int64   `json:"planned_bytes"` // what the plan says, the mapped weights included, without what only a job takes
 	PeakBytes       int64   `json:"peak_bytes"`    // resident memory of this process at its highest
+	// CardPlanned is what the plan says of the card's memory, and CardBytes what
+	// the card has less of than before; others may have taken some of it meanwhile.
+	CardPlanned int64 `json:"card_planned_bytes,omitempty"`
+	CardBytes   int64 `json:"card_bytes,omitempty"`
 	// Profile is the seconds that each kind of work took, with BenchConfig.Profile.
 	Profile map[string]float64 `json:"profile,omitempty"`
 }
@@ -53,13 +61,17 @@ var benchLengths = []int{
 // each example.
 func Bench(ctx context.Context, c BenchConfig) (BenchResult, error) {
 	c.Rank, c.Batch, c.Row, c.Steps = cmp.Or(c.Rank, 16), cmp.Or(c.Batch, 4), cmp.Or(c.Row, 1024), cmp.Or(c.Steps, 8)
-	m, err := model.Open(c.BasePath, model.Config{Rank: c.Rank, Alpha: float32(2 * c.Rank), Threads: c.Threads, Profile: c.Profile, Precision: model.Precision(c.Precision), Recompute: c.Recompute})
+	device, card, err := model.FindDevice(c.Device)
+	if err != nil {
+		return BenchResult{}, err
+	}
+	m, err := model.Open(c.BasePath, model.Config{Device: device, Offload: c.Offload, Rank: c.Rank, Alpha: float32(2 * c.Rank), Threads: c.Threads, Profile: c.Profile, Precision: model.Precision(c.Precision), Recompute: c.Recompute})
 	if err != nil {
 		return BenchResult{}, err
 	}
 	defer m.Close()
 	b := &bench{c: c, m: m, opt: newAdamW(m.Params(), &Hyperparameters{Beta1: defaultBeta1, Beta2: defaultBeta2, Epsilon: defaultEpsilon}, c.Threads), rng: rand.New(rand.NewPCG(1, 1))}
-	r := BenchResult{Kernels: m.Kernels(), Steps: c.Steps}
+	r := BenchResult{Device: device, Kernels: m.Kernels(), Steps: c.Steps}
 	var begin time.Time
 	for step := range c.Steps + 1 {
 		if ctx.Err() != nil {
@@ -73,6 +85,9 @@ func Bench(ctx context.Context, c BenchConfig) (BenchResult, error) {
 			return r, fmt.Errorf("step %d: %w", step, err)
 		}
 	}
+	if _, err := model.GradNorm(m.Params(), 1); err != nil { // a card has done all before it answers
+		return r, err
+	}
 	r.Seconds = time.Since(begin).Seconds()
 	r.TokensPerSecond = float64(r.Tokens) / r.Seconds
 	r.PeakBytes = peakMemory()
@@ -80,7 +95,12 @@ func Bench(ctx context.Context, c BenchConfig) (BenchResult, error) {
 	if err != nil {
 		return r, err
 	}
-	r.PlannedBytes = plan.Total() - plan.BestAdapter - plan.Vocabulary
+	r.PlannedBytes, r.CardPlanned = plan.Total()-plan.BestAdapter-plan.Vocabulary, plan.Card.Total()
+	if card != nil {
+		if _, now, err := model.FindDevice(device); err == nil && now != nil {
+			r.CardBytes = card.Free - now.Free
+		}
+	}
 	for name, d := range m.Profile() {
 		if r.Profile == nil {
 			r.Profile = map[string]float64{}

@@ -8,6 +8,15 @@ import (
 	"cloister/lora/model"
 )
 
+// Names of devices for Request.Device: the CPU, and a card if there is one that is large enough, else the CPU.
+const (
+	CPUDevice = model.OnCPU
+	AnyDevice = model.OnAuto
+)
+
+// CheckDevice says what is wrong with the name of a device.
+func CheckDevice(name string) error { return model.CheckDevice(name) }
+
 // where says on what a job computes.
 type where struct {
 	device string      // "cpu", or a card's name for model.Config

@@ -121,6 +121,7 @@ func openGGUF(t testing.TB, path string) *gguf.File {
 
 func openKernels(t testing.TB, path string, c model.Config) *model.Model {
 	t.Helper()
+	c.Device = testDevice()
 	m, err := model.Open(path, c)
 	if err != nil {
 		t.Fatal(err)

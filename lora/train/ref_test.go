@@ -12,6 +12,7 @@ import (
 
 	"cloister/llama/chat"
 	"cloister/llama/gguf/tinygguf"
+	"cloister/lora/internal/native"
 	"cloister/lora/model"
 	"cloister/lora/ref"
 	"cloister/lora/train"
@@ -130,12 +131,22 @@ func examples(n, from int) []train.Example {
 	return out
 }
 
+// testDevice is where the tests of this package train: on a card that is
+// emulated (tag cudaemu), on the one that CLOISTER_TEST_DEVICE names, or on the CPU.
+func testDevice() string {
+	if native.CUDAEmulated {
+		return model.OnCUDA
+	}
+	return os.Getenv("CLOISTER_TEST_DEVICE")
+}
+
 // request is a job of 3 epochs of 4 steps on the tiny model.
 func request(t testing.TB, base string) train.Request {
 	t.Helper()
 	dir := t.TempDir()
 	return train.Request{
-		JobID: "job", BasePath: base, WorkDir: filepath.Join(dir, "work"), OutPath: filepath.Join(dir, "adapter.gguf"),
+		Device: testDevice(),
+		JobID:  "job", BasePath: base, WorkDir: filepath.Join(dir, "work"), OutPath: filepath.Join(dir, "adapter.gguf"),
 		Train: examples(10, 0), Valid: examples(3, 10), CheckpointSteps: 3,
 		Hyperparameters: train.Hyperparameters{
 			Epochs: 3, BatchSize: 3, LearningRate: 0.01, Rank: 2, Alpha: 4, WarmupSteps: 2, Seed: 5, Patience: -1,

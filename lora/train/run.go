@@ -81,7 +81,7 @@ func run(ctx context.Context, req Request, emit func(Event), open opener) (Resul
 		return Result{}, p.where.failed(err)
 	}
 	defer m.Close()
-	emit(Event{Kind: "info", Message: fmt.Sprintf("Training on %s", p.where)})
+	emit(Event{Kind: "info", Message: fmt.Sprintf("Training on %s", p.where), Device: p.where.device})
 	j := newJob(req, p, m, emit)
 	r, err := j.run(ctx)
 	return r, p.where.failed(err)

@@ -67,7 +67,7 @@ func openTRL(t *testing.T, dir string) *model.Model {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := model.Open(filepath.Join(dir, "tiny.gguf"), model.Config{Rank: a.Rank, Alpha: float32(a.Alpha), Precision: model.Float32})
+	m, err := model.Open(filepath.Join(dir, "tiny.gguf"), model.Config{Rank: a.Rank, Alpha: float32(a.Alpha), Precision: model.Float32, Device: testDevice()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -94,6 +94,9 @@ type Event struct {
 	KL      *float64 `json:"kl,omitempty"`
 	ValidKL *float64 `json:"valid_kl,omitempty"`
 	Path    string   `json:"path,omitempty"`
+	// Device says on what the job trains, in an "info" event when it begins:
+	// CPUDevice or the name of a card.
+	Device string `json:"device,omitempty"`
 }
 
 // EpochStat is one point of the curves.

@@ -248,6 +248,9 @@ func (p *pass) backward(g int, l *layer, x, u native.Mat, dy []native.Mat, dx na
 			}
 			if lin.adapted {
 				inner = append(inner, native.Term{A: left, B: native.Float(lin.b.Slab(from, to)), Scale: p.m.scale})
+				if p.m.remote() {
+					d = left // a card reads it here too, and need not round it twice
+				}
 				p.do("adapters gradient", p.k.GemmTN(lin.db.Slab(from, to), p.part(u, lin), d, true))
 			}
 		}

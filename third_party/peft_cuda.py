@@ -93,7 +93,7 @@ wait()
 seconds = time.time() - start
 out = {"trainer": "peft", "shape": a.shape, "layers": config.num_hidden_layers, "bits": a.bits, "row": a.row, "batch": a.batch,
        "checkpointing": a.checkpointing, "attention": a.attention, "tokens_per_s": round(a.steps * a.batch * a.row / seconds, 1),
-       "loss": round(float(loss), 4)}
+       "loss": round(loss.item(), 4)}
 if a.device == "cuda":
     out["card"] = torch.cuda.get_device_name()
     out["max_gpu_gb"] = round(torch.cuda.max_memory_allocated() / 1e9, 2)

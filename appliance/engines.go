@@ -18,7 +18,7 @@ import (
 // startEngine starts the engine of a base model in a process of its own.
 func (a *Appliance) startEngine(ctx context.Context, base store.BaseModel, onProcessor bool) (engine.Engine, error) {
 	o := a.config.Engine
-	o.Moved = onProcessor
+	o.Moved, o.Log = onProcessor, a.config.Log
 	o.Lock = filepath.Join(a.config.Home, "run", "cards.lock")
 	room, err := a.adapterRoom(base.Name)
 	if err != nil {

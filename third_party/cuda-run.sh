@@ -133,6 +133,14 @@ load() {
     grep -q '"failed": 0' "$out/load.log" || failed=1
 }
 
+# prompts NAME PORT KEY: eight prompts of some 1,600 tokens at once, a few tokens of answer each; the time to the first
+# one is the prompts'. It comes first, while no slot holds a beginning of them.
+prompts() {
+    echo "\$ chat_load.py --port $2 --clients 8 --requests 8 --max-tokens 4 --system-words 280 --model bench"
+    timeout 300 python3 "$kit/chat_load.py" --port "$2" --clients 8 --requests 8 --max-tokens 4 --system-words 280 --model bench --key "$3" 2>&1 | tee "$out/load.log"
+    say "$1, 8 prompts: $(grep '^{' "$out/load.log" || echo failed)"
+}
+
 # ready PORT PATH: waits until a server answers.
 ready() {
     for _ in $(seq 120); do
@@ -159,7 +167,13 @@ serve() {
             pid=$!
         fi
         ready $port /health
+        prompts "$server" $port "${key:-none}"
         for n in $clients; do load "$server" $port "$n" "${key:-none}"; done
+        if [ "$server" = cloister ]; then # planned, and what the card says
+            try 60 "$kit/cloister-cuda" status --home "$work/home" | tee "$out/load.log"
+            say "cloister, planned: $(grep '^bench ' "$out/load.log" | tr -s ' ')"
+            [ "$card" = no ] || say "cloister, taken: $(nvidia-smi --query-compute-apps=used_memory --format=csv,noheader | tr '\n' ' ')"
+        fi
         kill "$pid" 2>/dev/null
         wait "$pid"
         tail -20 "$out/server.log"

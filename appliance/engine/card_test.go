@@ -1,8 +1,10 @@
 package engine_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -86,7 +88,8 @@ func fell(t *testing.T, s engine.State, because string) {
 // well, the model goes to the processor and says why.
 func TestCardDies(t *testing.T) {
 	card := enginetest.NewCard(t)
-	c := openOn(t, engine.Options{})
+	var log bytes.Buffer
+	c := openOn(t, engine.Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
 	if s := c.State(); !s.OnCard() || s.Layers != 3 || s.OnProcessor != nil || s.PID == 0 {
 		t.Fatalf("%+v", s)
 	}
@@ -99,6 +102,9 @@ func TestCardDies(t *testing.T) {
 	say(t, c)
 	fell(t, c.State(), enginetest.CardWords)
 	say(t, c)
+	if said := log.String(); strings.Count(said, "\n") != 1 || !strings.Contains(said, enginetest.CardWords) || strings.Contains(said, "Kovacs") {
+		t.Errorf("the log: %q", said)
+	}
 }
 
 // A card that a model cannot be loaded onto costs nothing but time, and is taken

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"time"
 
 	"cloister/llama/offload"
@@ -146,8 +147,11 @@ func (c *Child) toProcessor(reason string) {
 	c.arrange()
 }
 
-// arrange tries the card again when it is time; mu is held.
+// arrange tells that the card failed, and tries it again when it is time; mu is held.
 func (c *Child) arrange() {
+	if c.opts.Log != nil {
+		c.opts.Log.Warn("the card failed; the model answers on the processor", "model", filepath.Base(c.model), "because", c.fall.reason, "retry", c.fall.retry)
+	}
 	if c.again != nil {
 		c.again.Stop()
 	}
@@ -178,7 +182,12 @@ func (c *Child) tryCard() {
 	if stay {
 		return
 	}
-	err := c.replace(c.ctx, c.opts, func() { c.fall.recovered() })
+	err := c.replace(c.ctx, c.opts, func() {
+		c.fall.recovered()
+		if c.opts.Log != nil {
+			c.opts.Log.Info("the model is on the card again", "model", filepath.Base(c.model))
+		}
+	})
 	reason, ok := cardFailed(err)
 	switch {
 	case err == nil || c.ctx.Err() != nil:

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"log/slog"
 	"os"
 	"slices"
 	"strings"
@@ -28,6 +29,8 @@ type Options struct {
 	Adapters int64 `json:"adapters,omitempty"`
 	// Moved begins as after Move(ctx, true): Layers count from Move(ctx, false) on.
 	Moved bool `json:"-"`
+	// Log gets what becomes of the card, never texts; nil: nothing is logged.
+	Log *slog.Logger `json:"-"`
 	// Lock is a file that engines of several processes lock while they look what
 	// is free on the cards and take it; empty: nobody else does.
 	Lock string `json:"lock,omitempty"`

@@ -256,8 +256,7 @@ func (r *Registry) moveBack(m mover) {
 
 // refuse is what a request hears whose model sleeps.
 func (h *hold) refuse(name string) error {
-	f := fault.New(fault.Unavailable, "model_asleep", "model", "The model %q sleeps until job %s has trained, which needs its memory.", name, h.job).
-		WithHint("cloister serve --while-training cpu")
+	f := fault.New(fault.Unavailable, "model_asleep", "model", "The model %q sleeps until job %s has trained, which needs its memory.", name, h.job)
 	f.RetryAfter = sleepAgain
 	return f
 }

@@ -69,6 +69,7 @@ func chat(c *cli.Context) error {
 		if s.own == nil && (c.IsSet("gpu-layers") || c.IsSet("device")) {
 			return misused(c, "an appliance runs, which says where its models lie: give --gpu-layers and --device to cloister serve")
 		}
+		warnOfCards(c, &config)
 		if err := address(c, s, &req); err != nil {
 			return err
 		}

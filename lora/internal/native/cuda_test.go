@@ -42,6 +42,11 @@ func cards(t *testing.T, f func(t *testing.T, c *card)) {
 
 func openCard(t testing.TB, index int, precise bool) *card {
 	t.Helper()
+	found, err := native.CUDADevices()
+	check(t, err)
+	if len(found) == 0 {
+		t.Skip("there is no card, or no driver, on this machine")
+	}
 	c, err := native.OpenCUDA(index, precise)
 	check(t, err)
 	k := &card{t: t, f: newFixture(t), CUDA: c, level: native.AVX512BF16, float: index == 1 || precise}

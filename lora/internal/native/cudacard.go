@@ -3,7 +3,7 @@
 package native
 
 /*
-#cgo LDFLAGS: -L${SRCDIR}/../../../third_party/cuda/lib -Wl,--start-group -lcloister-kernels -lggml-cuda -lggml -lggml-cpu -lggml-base -lcublas-cloister -lcuda-build -lcudart_static -Wl,--end-group -lstdc++ -lm -ldl -lrt -lpthread
+#cgo LDFLAGS: -L${SRCDIR}/../../../third_party/cuda/lib -Wl,--start-group -lcloister-kernels -lggml -lggml-cpu -lggml-base -lcublas-cloister -lcuda-build -lcudart_static -Wl,--end-group -lstdc++ -lm -ldl -lrt -lpthread
 */
 import "C"
 

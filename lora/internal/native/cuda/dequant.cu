@@ -7,10 +7,19 @@
 #define ggml_get_to_fp16_nc_cuda cloister_to_fp16_nc
 #define ggml_get_to_bf16_nc_cuda cloister_to_bf16_nc
 #define ggml_get_to_fp32_nc_cuda cloister_to_fp32_nc
+#define ggml_cuda_info           cloister_cuda_info
+#define ggml_cuda_get_device     cloister_cuda_get_device
 #include "convert.cu"
 
 #include "dequant.cuh"
 #include "elements.cuh"
+
+// Only the choice of a converter to F16, which we never make, asks for these; so the kernels need nothing else of ggml-cuda.
+const ggml_cuda_device_info & ggml_cuda_info() {
+    static const ggml_cuda_device_info none = {};
+    return none;
+}
+int ggml_cuda_get_device() { return 0; }
 
 bool can_dequantise(int type) {
     return type == GGML_TYPE_F32 || type == GGML_TYPE_BF16 || (ggml_get_to_bf16_cuda((ggml_type) type) != nullptr && ggml_get_to_fp32_cuda((ggml_type) type) != nullptr);

@@ -1,10 +1,12 @@
 package api
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 
 	"cloister/appliance/admin"
+	"cloister/appliance/fault"
 )
 
 // maxBundle bounds a bundle that is sent, in bytes. What it may take on the disk
@@ -47,6 +49,9 @@ func (s *Server) adminImportBundle(w http.ResponseWriter, r *http.Request) error
 	}
 	out, err := s.Bundles.Import(r.Context(), file, in)
 	if err != nil {
+		if why, ok := errors.AsType[*fault.Error](err); ok {
+			s.audit(r, "bundle.refused", "bundle", why.Code)
+		}
 		drain(r.Body)
 		return err
 	}

@@ -28,6 +28,9 @@ func TestAdminBundle(t *testing.T) {
 	if _, err := f.control.ImportBundle(ctx, admin.ImportBundle{}, strings.NewReader(long)); !client.CodeIs(err, "bundle_invalid") {
 		t.Errorf("imported a text: %v", err)
 	}
+	if log, err := f.control.Audit(ctx, 1); err != nil || log[0].Action != "bundle.refused" || log[0].Detail != "bundle_invalid" {
+		t.Errorf("%+v, %v", log, err)
+	}
 	if _, err := f.control.VerifyBundle(ctx, strings.NewReader(long)); !client.CodeIs(err, "bundle_invalid") {
 		t.Errorf("verified a text: %v", err)
 	}

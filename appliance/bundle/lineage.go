@@ -40,7 +40,7 @@ func (s *Service) lineage(a store.Adapter, depth int) (Lineage, string, error) {
 	}
 	l := Lineage{Adapter: a.Name, SHA256: a.SHA256, Base: described(base)}
 	if a.JobID == "" {
-		return l, "", nil
+		return l, origin.System, nil // of a packed program
 	}
 	job, err := s.st.Job(a.JobID)
 	if err != nil {

@@ -203,11 +203,11 @@ func (b *bringer) adapters() error {
 			in.Adapters = append(in.Adapters, rec)
 		case old.SHA256 != rec.SHA256 && !slices.Contains(b.old.Adapters, rec.Name):
 			return b.refuse(nil, "There is another model with the name %q, which the file %s brings.", rec.Name, filepath.Base(b.p.Path))
-		case old.JobID != "":
-			continue // it was trained here: record and file stay
+		case !ours(old.Path) && b.there(old.Path):
+			continue // it was trained or imported here: record and file stay
 		default:
-			rec.CreatedAt, rec.Metrics = old.CreatedAt, old.Metrics
-			if err := b.st.PutAdapter(rec); err != nil {
+			old.Path, old.SHA256 = rec.Path, rec.SHA256
+			if err := b.st.PutAdapter(*old); err != nil {
 				return err
 			}
 		}

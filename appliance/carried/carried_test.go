@@ -277,7 +277,7 @@ func TestConflicts(t *testing.T) {
 	h.refuses(t, packed(t, contents{seed: 9, adapters: []string{one}}), "was trained here")
 }
 
-// The same base model that somebody imported before stays with its own file.
+// The same models that somebody imported before stay with their own files.
 func TestImportedBefore(t *testing.T) {
 	h := newHome(t)
 	p := packed(t, contents{adapters: []string{one}})
@@ -285,12 +285,16 @@ func TestImportedBefore(t *testing.T) {
 	if err := h.st.PutBaseModel(store.BaseModel{Name: "tiny", Path: own, SHA256: p.Manifest.Model().SHA256}); err != nil {
 		t.Fatal(err)
 	}
-	h.bring(t, p)
-	if m, err := h.st.BaseModel("tiny"); err != nil || m.Path != own {
-		t.Errorf("%+v, %v", m, err)
+	if err := h.st.PutAdapter(store.Adapter{Name: one, Base: "tiny", Path: own, SHA256: p.Manifest.Adapters()[0].SHA256}); err != nil {
+		t.Fatal(err)
 	}
-	h.bring(t, packed(t, contents{base: "other", adapters: []string{"ft:other:o::1"}}))
-	if m, err := h.st.BaseModel("tiny"); err != nil || m.Path != own {
-		t.Errorf("%+v, %v", m, err)
+	for _, p := range []*pack.Pack{p, packed(t, contents{base: "other", adapters: []string{"ft:other:o::1"}})} {
+		h.bring(t, p)
+		if m, err := h.st.BaseModel("tiny"); err != nil || m.Path != own {
+			t.Errorf("%+v, %v", m, err)
+		}
+		if a, err := h.st.Adapter(one); err != nil || a.Path != own {
+			t.Errorf("%+v, %v", a, err)
+		}
 	}
 }

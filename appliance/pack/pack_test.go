@@ -64,9 +64,12 @@ func adapter(t testing.TB) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	kv := []gguf.KV{{Key: "general.type", Value: "adapter"}, {Key: "general.alignment", Value: uint32(8)}, {Key: "x", Value: "1234567"}}
+	kv := []gguf.KV{{Key: "general.type", Value: "adapter"}, {Key: "general.alignment", Value: uint32(8)}, {Key: "x", Value: "12345678901234567"}}
 	if err := errors.Join(gguf.Write(f, kv, []gguf.Tensor{{Name: "a", Type: gguf.F32, Dims: []uint64{2}, Data: []byte("12345678")}}), f.Close()); err != nil {
 		t.Fatal(err)
+	}
+	if f, err := gguf.OpenHeader(path); err != nil || f.Tensors[0].Offset%32 == 0 {
+		t.Fatalf("the tensors begin at %d, %v", f.Tensors[0].Offset, err)
 	}
 	return path
 }

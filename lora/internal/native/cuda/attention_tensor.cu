@@ -34,8 +34,9 @@ struct copy_head {
     int           t, dim, padded;
     POINTERS(high, low, x)
     __device__ void operator()(int64_t i, int64_t j) const {
-        int64_t head = i / t, row = i % t, at = i * padded + j;
-        float   v = j < dim ? x[row * ld + head * dim + j] : 0;
+        int     head = (int) i / t, row = (int) i % t;
+        int64_t at = i * padded + j;
+        float   v = j < dim ? x[(int64_t) row * ld + head * dim + j] : 0;
         bf16    h = __float2bfloat16(v);
         high[at]  = h;
         if (low != nullptr) {

@@ -130,7 +130,7 @@ func readTrace(t *testing.T, path string) {
 			t.Errorf("strace saw %s", line)
 		}
 	}
-	if listeners != 1 || fences < 3 || accepted == 0 {
-		t.Errorf("strace saw %d network sockets, %d fences and %d accepts; want 1, at least 3 and some", listeners, fences, accepted)
+	if listeners != 1 || fences < 2 || accepted == 0 { // the appliance and the engine; a job may end before its worker begins
+		t.Errorf("strace saw %d network sockets, %d fences and %d accepts; want 1, at least 2 and some", listeners, fences, accepted)
 	}
 }

@@ -25,7 +25,13 @@ type Sampling struct {
 const penaltyWindow = 256
 
 // Sampler chooses tokens for one answer. It remembers what it chose.
-type Sampler struct{ s *capi.Sampler }
+type Sampler struct {
+	s *capi.Sampler
+	// plain: the likeliest token is the choice, if it may be chosen at all. The
+	// chain would make a list of all tokens first, for each answer and step.
+	plain  bool
+	banned func(tok int32) bool // nil: none is
+}
 
 // NewSampler builds the chain in llama.cpp's order: bias, penalties, top-k,
 // top-p, min-p, temperature, choice. ignoreEOS makes the end tokens impossible.
@@ -39,7 +45,15 @@ func (m *Model) NewSampler(o Sampling, ignoreEOS bool, grammar string) (*Sampler
 			return nil, err
 		}
 	}
-	return &Sampler{s}, nil
+	out := &Sampler{s: s, plain: o.Temperature <= 0 && !o.penalises() && len(o.LogitBias) == 0 && grammar == ""}
+	if ignoreEOS {
+		out.banned = m.IsEOG
+	}
+	return out, nil
+}
+
+func (o Sampling) penalises() bool {
+	return o.RepeatPenalty != 0 && o.RepeatPenalty != 1 || o.PresencePenalty != 0 || o.FrequencyPenalty != 0
 }
 
 // SchemaGrammar returns the grammar of the texts that a JSON schema takes, in
@@ -55,7 +69,7 @@ func SchemaGrammar(schema string) (string, error) {
 func (m *Model) chain(o Sampling, ignoreEOS bool) *capi.Sampler {
 	s := capi.NewSampler()
 	s.AddLogitBias(m.m, m.bias(o.LogitBias, ignoreEOS))
-	if o.RepeatPenalty != 0 && o.RepeatPenalty != 1 || o.PresencePenalty != 0 || o.FrequencyPenalty != 0 {
+	if o.penalises() {
 		repeat := o.RepeatPenalty
 		if repeat == 0 {
 			repeat = 1
@@ -102,7 +116,14 @@ func (m *Model) bias(given map[int32]float32, ignoreEOS bool) map[int32]float32 
 
 // Sample chooses the token that follows index i of the context's last batch.
 // Without a grammar there is no error.
-func (s *Sampler) Sample(c *Context, i int) (int32, error) { return s.s.Sample(c.c, i) }
+func (s *Sampler) Sample(c *Context, i int) (int32, error) {
+	if s.plain {
+		if tok := c.c.Likeliest(i); tok >= 0 && (s.banned == nil || !s.banned(tok)) {
+			return tok, nil
+		}
+	}
+	return s.s.Sample(c.c, i)
+}
 
 // Close frees the sampler.
 func (s *Sampler) Close() { s.s.Free() }

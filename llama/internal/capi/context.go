@@ -107,6 +107,10 @@ func (c *Context) LogitsIth(i int) []float32 {
 	return unsafe.Slice((*float32)(unsafe.Pointer(p)), c.model.NTokens())
 }
 
+// Likeliest is cl_likeliest: the first of the tokens with the highest logit at
+// an index that BatchAdd returned, -1 where there are no logits.
+func (c *Context) Likeliest(i int) int32 { return int32(C.cl_likeliest(c.p, C.int(i))) }
+
 // MemorySeqRm is llama_memory_seq_rm: removes positions from p0 on. false means
 // that this kind of memory cannot be cut there.
 func (c *Context) MemorySeqRm(seq, p0 int) bool {

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cmath>
 #include <cstdio>
@@ -247,6 +248,29 @@ char *cl_schema_grammar(const char *schema_json, char *err, size_t err_len) {
         size_t len;
         return copied(json_schema_to_grammar(common_json::parse(schema_json)), &len);
     });
+}
+
+llama_token cl_likeliest(llama_context *ctx, int idx) {
+    const float *x = llama_get_logits_ith(ctx, idx);
+    if (x == nullptr) {
+        return -1;
+    }
+    const int n = llama_vocab_n_tokens(llama_model_get_vocab(llama_get_model(ctx)));
+    constexpr int lanes = 16; // side by side, for vector instructions
+    float top[lanes];
+    std::fill(top, top + lanes, -INFINITY);
+    int i = 0;
+    for (; i + lanes <= n; i += lanes) {
+        for (int j = 0; j < lanes; j++) {
+            top[j] = x[i + j] > top[j] ? x[i + j] : top[j];
+        }
+    }
+    float most = *std::max_element(top, top + lanes);
+    for (; i < n; i++) {
+        most = x[i] > most ? x[i] : most;
+    }
+    const float *at = std::find(x, x + n, most);
+    return at == x + n ? 0 : static_cast<llama_token>(at - x); // all are NaN: the first, as llama.cpp has it
 }
 
 llama_token cl_sample(llama_sampler *grammar, llama_sampler *chain, llama_context *ctx, int idx, char *err,

@@ -67,6 +67,10 @@ char *cl_templates_apply(const cl_templates *t, const char *messages_json, bool 
 // json_schema_to_grammar. The text is allocated with malloc; the caller frees it.
 char *cl_schema_grammar(const char *schema_json, char *err, size_t err_len);
 
+// The token that llama_sampler_init_greedy chooses at an index of the batch, without a list of all tokens: the first of
+// those with the highest logit. -1 where there are no logits.
+llama_token cl_likeliest(struct llama_context *ctx, int idx);
+
 // llama_sampler_sample with a grammar beside the chain: the chain's choice stands
 // if the grammar takes it; otherwise it chooses again from what the grammar
 // takes, which costs a look at every token. -1 on failure.

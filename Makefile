@@ -46,6 +46,12 @@ test: build lint cu ## everything: lint, all tests with the real model, race det
 		$(GO) test -p 1 -timeout 30m ./...
 	$(native_env) CLOISTER_TEST_MODEL="$(MODEL)" $(GO) test -race -timeout 20m $(pure)
 	$(native_env) $(GO) test -tags cudaemu -run CUDA ./lora/internal/native
+	$(native_env) $(GO) test -tags cudaemu -short -run 'Card|Offload|PlanIsUse|ArchitectureReference|Noise|Weighted|Distill|TopK' ./lora/model
+	$(native_env) $(GO) test -tags cudaemu -short -run 'Card|OtherDevice|CurveAgainst' ./lora/train
+
+.PHONY: test-emulated
+test-emulated: doctor-quiet ## all of the trainer's tests on the emulation of CUDA, of which make test runs some; half an hour
+	$(native_env) CLOISTER_TEST_MODEL="$(MODEL)" $(GO) test -tags cudaemu -short -count 1 -timeout 90m -skip 'Parity|SmolLM2|Gemma$$' ./lora/internal/native ./lora/model ./lora/train
 
 .PHONY: cu
 cu: doctor-quiet ## compiles our own CUDA files for one card's architecture, or those of CUDA_ARCHS; what did not change costs no time

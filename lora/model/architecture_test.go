@@ -226,7 +226,7 @@ func TestArchitectureDeterministic(t *testing.T) {
 				b := packed(m.Info().Vocab, 2, 50, 33)
 				before := native.Mapped()
 				l := backward(t, m, b, 1)
-				if used, planned := native.Mapped()-before, m.MemoryFor(83); used == 0 || used > planned {
+				if used, planned := native.Mapped()-before, m.MemoryFor(83); testDevice() == "" && (used == 0 || used > planned) {
 					t.Errorf("%+v: %d bytes mapped, %d planned", cfg, used, planned)
 				}
 				if f := loss(t, m, b); f != l {

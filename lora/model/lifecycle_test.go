@@ -47,7 +47,7 @@ func TestNoLeak(t *testing.T) {
 // Memory grows with the longest row only, to what MemoryFor says.
 func TestMemoryFor(t *testing.T) {
 	base := native.Mapped()
-	m := open(t, tiny(t, func(c *tinygguf.Config) { c.Layers = 6; c.HeadDim = 16 }), model.Config{})
+	m := open(t, tiny(t, func(c *tinygguf.Config) { c.Layers = 6; c.HeadDim = 16 }), model.Config{Device: model.OnCPU})
 	fixed := native.Mapped() - base
 	for i, n := range []int{400, 30, 400, 100} {
 		b := packed(m.Info().Vocab, 1, n)
@@ -71,7 +71,7 @@ func TestMemoryFor(t *testing.T) {
 // With a limit, layers are computed again until the row fits; a row that cannot fit is refused.
 func TestMemoryLimit(t *testing.T) {
 	path := tiny(t, func(c *tinygguf.Config) { c.Layers = 6 })
-	free, least := open(t, path, model.Config{}), open(t, path, model.Config{Recompute: true})
+	free, least := open(t, path, model.Config{Device: model.OnCPU}), open(t, path, model.Config{Device: model.OnCPU, Recompute: true})
 	row := func(m *model.Model) int64 { // what the limit is about
 		p, err := m.Plan(model.Full(300))
 		if err != nil {
@@ -84,14 +84,14 @@ func TestMemoryLimit(t *testing.T) {
 		t.Errorf("recomputing takes %d bytes, keeping %d", none, all)
 	}
 	limit := (all + none) / 2
-	m := open(t, path, model.Config{MemoryLimit: limit})
+	m := open(t, path, model.Config{Device: model.OnCPU, MemoryLimit: limit})
 	before := native.Mapped()
 	b := packed(m.Info().Vocab, 1, 300)
 	backward(t, m, b, 1)
 	if used := native.Mapped() - before; used > limit {
 		t.Errorf("%d bytes used, the limit is %d", used, limit)
 	}
-	m = open(t, path, model.Config{MemoryLimit: 1 << 16})
+	m = open(t, path, model.Config{Device: model.OnCPU, MemoryLimit: 1 << 16})
 	if _, err := m.Backward(b, 1); err == nil || !strings.Contains(err.Error(), "300 tokens") {
 		t.Errorf("a row that cannot fit: %v", err)
 	}

@@ -135,6 +135,7 @@ func TestPlanIsUse(t *testing.T) {
 		if cfg.Rank == 0 {
 			cfg.Rank = 4
 		}
+		cfg.Device = model.OnCPU
 		before := native.Mapped()
 		plan, err := model.Plan(path, cfg, 300)
 		if err != nil {
@@ -262,7 +263,7 @@ func TestPlanOfArchitectures(t *testing.T) {
 			if err := os.WriteFile(cut, whole[:f.HeaderBytes], 0o600); err != nil {
 				t.Fatal(err)
 			}
-			cfg := model.Config{Rank: 4, Threads: 2}
+			cfg := model.Config{Rank: 4, Threads: 2, Device: model.OnCPU}
 			plan, err := model.Plan(cut, cfg, 200)
 			if err != nil {
 				t.Fatal(err)

@@ -69,12 +69,15 @@ func (m *Model) Logits(b *Batch) ([]float32, error) {
 }
 
 // MemoryFor is the number of bytes that Backward takes at its peak for a packed
-// row of rowLen tokens, beside the mapped file and the parameters: the
+// row of rowLen tokens, beside weights and parameters, on the device: the
 // activations, work and scratch of Plan; 0 for a row that does not fit.
 func (m *Model) MemoryFor(rowLen int) int64 {
 	p, err := m.Plan(Full(rowLen))
 	if err != nil {
 		return 0
+	}
+	if m.remote() {
+		return p.Card.Activations + p.Card.Work + p.Card.Scratch
 	}
 	return p.Activations + p.Work + p.Scratch
 }

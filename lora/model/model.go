@@ -25,6 +25,7 @@ type Model struct {
 	info   Info
 	w      *weights
 	params []*Param
+	all    adapter
 	key    uint64 // of the noise; see Draw
 
 	file   *gguf.File
@@ -138,9 +139,15 @@ func (m *Model) lay(l *loader, targets []slot) {
 		return
 	}
 	m.params = nil
+	m.all.on = m.far
+	if err := m.all.begin(&m.fixed); err != nil {
+		l.fail("the adapter: %w", err)
+		return
+	}
 	for i := range m.w.layers {
 		m.adapt(l, i, targets)
 	}
+	m.all.end(&m.fixed)
 }
 
 // adapt hands out the adapter of layer i. The A of matrices that read the same
@@ -153,39 +160,33 @@ func (m *Model) adapt(l *loader, i int, targets []slot) {
 			continue
 		}
 		in := at.linear[adapted[0]].w.Cols
-		at.a[g], at.da[g] = m.fixed.Mat(len(adapted)*r, in), m.fixed.Mat(len(adapted)*r, in)
+		a := m.all.matrices(len(adapted)*r, in)
+		at.a[g], at.da[g] = a[values], a[grads]
 		for j, s := range adapted {
 			lin := &at.linear[s]
 			name := fmt.Sprintf("blk.%d.%s.weight.lora_", i, s)
 			lin.adapted, lin.stream, lin.at = true, streamOf(name), j*r
-			lin.a, lin.da = at.a[g].Slab(j*r, (j+1)*r), at.da[g].Slab(j*r, (j+1)*r)
-			lin.b, lin.db = m.fixed.Mat(lin.w.Rows, r), m.fixed.Mat(lin.w.Rows, r)
-			m.param(l, name+"a", lin.a, lin.da, func(values []float32) { fill(values, in, m.cfg.Seed, name) })
-			m.param(l, name+"b", lin.b, lin.db, nil)
+			part, b := a.slab(j*r, (j+1)*r), m.all.matrices(lin.w.Rows, r)
+			lin.a, lin.da, lin.b, lin.db = part[values], part[grads], b[values], b[grads]
+			m.param(l, name+"a", part, func(values []float32) { fill(values, in, m.cfg.Seed, name) })
+			m.param(l, name+"b", b, nil)
 		}
 	}
 }
 
-// param hands out the moments of a matrix and its gradient, and makes it known.
-// All begins with zeros, but for what start writes.
-func (m *Model) param(l *loader, name string, data, grad native.Mat, start func(values []float32)) {
-	mean, square := m.fixed.Mat(data.Rows, data.Cols), m.fixed.Mat(data.Rows, data.Cols)
+// param makes a matrix known. All begins with zeros, but for what start writes.
+func (m *Model) param(l *loader, name string, x matrices, start func(values []float32)) {
+	data := x[values]
 	if data.Data == nil {
 		return
 	}
 	on := func(x native.Mat) Tensor { return Tensor{mat: x, on: m.far} }
-	p := &Param{Name: name, Rows: data.Rows, Cols: data.Cols, Data: on(data), Grad: on(grad), Mean: on(mean), Square: on(square)}
+	p := &Param{Name: name, Rows: data.Rows, Cols: data.Cols, Data: on(data), Grad: on(x[grads]), Mean: on(x[means]), Square: on(x[squares]), of: &m.all}
 	m.params = append(m.params, p)
-	var err error
-	for _, x := range []Tensor{p.Data, p.Grad, p.Mean, p.Square} {
-		if m.remote() { // the host's is zero from the start
-			err = errors.Join(err, x.zero())
-		}
+	if start == nil {
+		return
 	}
-	if start != nil && err == nil {
-		err = p.Data.Edit(start)
-	}
-	if err != nil {
+	if err := p.Data.Edit(start); err != nil {
 		l.fail("the adapter: %w", err)
 	}
 }
@@ -237,6 +238,9 @@ func (m *Model) Params() []*Param { return m.params }
 
 // ZeroGrad sets every gradient to zero.
 func (m *Model) ZeroGrad() error {
+	if m.remote() && len(m.params) > 0 {
+		return m.far.Zero(m.all.whole[grads])
+	}
 	for _, p := range m.params {
 		if err := p.Grad.zero(); err != nil {
 			return fmt.Errorf("%s: %w", p.Name, err)

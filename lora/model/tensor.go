@@ -2,8 +2,10 @@ package model
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"unsafe"
@@ -19,6 +21,15 @@ type Param struct {
 	// and of their squares) have Rows·Cols values each and are valid until
 	// Model.Close.
 	Data, Grad, Mean, Square Tensor
+	of                       *adapter // nil: it belongs to no model
+}
+
+// cardOf is the adapter that all params make up, if it is on a card.
+func cardOf(params []*Param) *adapter {
+	if len(params) == 0 || params[0].of == nil || params[0].of.on == nil {
+		return nil
+	}
+	return params[0].of
 }
 
 // NewParam is a matrix of zeros in Go's memory, which belongs to no model.
@@ -99,19 +110,17 @@ func (t Tensor) zero() error {
 // GradNorm is the Euclidean norm of all gradients together; not finite if one
 // of them is not. threads 0 means one for each core.
 func GradNorm(params []*Param, threads int) (float64, error) {
-	parts, errs := make([]float64, len(params)), make([]error, len(params))
-	each(params, threads, func(i int, p *Param) {
-		if on := p.Grad.on; on != nil {
-			parts[i], errs[i] = on.SumSquares(p.Grad.mat)
-		} else {
-			parts[i] = native.SumSquares(p.Grad.mat.Slice())
-		}
-	})
+	if a := cardOf(params); a != nil {
+		sum, err := a.norm2()
+		return math.Sqrt(sum), err
+	}
+	parts := make([]float64, len(params))
+	each(params, threads, func(i int, p *Param) { parts[i] = native.SumSquares(p.Grad.mat.Slice()) })
 	sum := 0.0
 	for _, v := range parts {
 		sum += v
 	}
-	return math.Sqrt(sum), errors.Join(errs...)
+	return math.Sqrt(sum), nil
 }
 
 // Step is one step of AdamW; see native.AdamW for what the fields mean.
@@ -120,24 +129,33 @@ type Step = native.AdamW
 // Update makes one step of the optimiser on every matrix, with the constants
 // that step gives for it, and changes its moments.
 func Update(params []*Param, threads int, step func(*Param) Step) error {
+	if a := cardOf(params); a != nil {
+		return a.updateEach(params, step)
+	}
 	errs := make([]error, len(params))
 	each(params, threads, func(i int, p *Param) {
-		if on := p.Data.on; on != nil {
-			errs[i] = on.Update(step(p), p.Data.mat, p.Grad.mat, p.Mean.mat, p.Square.mat)
-		} else {
-			errs[i] = step(p).Update(p.Data.mat.Slice(), p.Grad.mat.Slice(), p.Mean.mat.Slice(), p.Square.mat.Slice())
-		}
+		errs[i] = step(p).Update(p.Data.mat.Slice(), p.Grad.mat.Slice(), p.Mean.mat.Slice(), p.Square.mat.Slice())
 	})
 	return errors.Join(errs...)
 }
 
-// each calls f for every param: on the CPU on that many threads, on a device,
-// which does one thing after the other, on one.
+// updateEach makes a step on each param: in one call if the step is the same for all.
+func (a *adapter) updateEach(params []*Param, step func(*Param) Step) error {
+	first := step(params[0])
+	if !slices.ContainsFunc(params, func(p *Param) bool { return step(p) != first }) {
+		return a.update(first)
+	}
+	for _, p := range params {
+		if err := a.on.Update(step(p), p.Data.mat, p.Grad.mat, p.Mean.mat, p.Square.mat); err != nil {
+			return fmt.Errorf("%s: %w", p.Name, err)
+		}
+	}
+	return nil
+}
+
+// each calls f for every param, on that many threads.
 func each(params []*Param, threads int, f func(i int, p *Param)) {
 	threads = min(len(params), native.Threads(threads))
-	if len(params) > 0 && params[0].Data.on != nil {
-		threads = 1
-	}
 	var next atomic.Int64
 	var wg sync.WaitGroup
 	for range threads {

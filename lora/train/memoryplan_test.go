@@ -172,7 +172,7 @@ func TestPlanMemoryErrors(t *testing.T) {
 // A job is refused before its model is opened, and estimated with a warning.
 func TestRunRefuses(t *testing.T) {
 	req := request(t, writeTiny(t))
-	req.Memory = 1 << 20
+	req.Device, req.Memory = model.OnCPU, 1<<20
 	opened := 0
 	open := func(path string, c model.Config) (train.Trainable, error) { opened++; return withRef(path, c) }
 	_, err := train.RunWith(t.Context(), req, nil, open)
@@ -198,7 +198,7 @@ func TestRunRefuses(t *testing.T) {
 // makes them shorter where examples are short, and is proposed then.
 func TestSmallerBatch(t *testing.T) {
 	req := request(t, writeTiny(t))
-	req.Train = examples(40, 0)
+	req.Device, req.Train = model.OnCPU, examples(40, 0)
 	lengths := map[int]int{}
 	var totals []int64
 	for _, batch := range []int{1, 4, 16} {

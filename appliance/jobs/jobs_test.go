@@ -155,7 +155,7 @@ func TestJobFromDataset(t *testing.T) {
 	if got := messages(events); !slices.Equal(got, want) {
 		t.Errorf("events\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
-	k.checkMetrics(t, events[5])
+	k.checkMetrics(t, events[6])
 	k.checkResults(t, job)
 	k.checkAdapters(t, job)
 	req := k.trainer.Requests()[0]

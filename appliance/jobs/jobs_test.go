@@ -140,6 +140,7 @@ func TestJobFromDataset(t *testing.T) {
 		"info: Created fine-tuning job: " + job.ID,
 		"info: Fine-tuning job started",
 		"info: learning_rate = 0.001: the model is small",
+		"info: Training on cpu",
 		"info: Step 1/4: training loss=3",
 		"info: Step 2/4: training loss=1.5",
 		"info: Step 2/4: training loss=1.5, validation loss=2, full validation loss=2",

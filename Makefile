@@ -72,11 +72,13 @@ test-cuda: cuda ## on a machine with a card and Go: our products, the kernels, t
 	third_party/cu.sh --program third_party/cublas/test.cu bin/cublas-test && bin/cublas-test
 	$(cuda_env) CLOISTER_TEST_MODEL="$(MODEL)" CLOISTER_TEST_DEVICE=cuda $(GO) test -tags $(TAGS),cuda -p 1 -count 1 -timeout 30m $(cuda_tests:%=./%)
 
-# One card: more would not travel.
+# One card, and tests that need no real model: more would not travel. With llama-server there is room for the kernels' alone:
+# LLAMA_SERVER=1 make cuda-carry carry_tests=lora/internal/native
+carry_tests = lora/internal/native lora/model lora/train
 cuda-carry: CUDA_ARCHS = 90-real;90-virtual
 .PHONY: cuda-carry
 cuda-carry: cuda ## packs bin/cloister-cuda and compiled tests for third_party/cuda-run.sh on a machine without Go; LLAMA_SERVER=1 adds llama-server
-	@CUDA_ARCHS="$(CUDA_ARCHS)" $(cuda_env) third_party/cuda-carry.sh '$(CUDA_LDFLAGS)' $(cuda_tests)
+	@CUDA_ARCHS="$(CUDA_ARCHS)" $(cuda_env) third_party/cuda-carry.sh '$(CUDA_LDFLAGS)' $(carry_tests)
 
 .PHONY: gemma
 gemma: doctor-quiet ## the trainer on gemma-3-270m, whose terms need accepting: GEMMA_TERMS=accepted make gemma

@@ -14,10 +14,12 @@ import (
 	"time"
 
 	"cloister/appliance/bundle/archive"
+	"cloister/appliance/ctxio"
 	"cloister/appliance/fault"
 	"cloister/appliance/models"
 	"cloister/appliance/site"
 	"cloister/llama/gguf"
+	"cloister/lora/atomicfile"
 	"cloister/store"
 )
 
@@ -45,7 +47,7 @@ type Service struct {
 // New returns a Service over the data directory home, after it has swept what a
 // crash during an import left there. program is the version of this program.
 func New(st *store.Store, m Models, who *site.Service, home, program string) (*Service, error) {
-	s := &Service{st: st, models: m, site: who, home: home, program: program, free: freeBytes, importing: make(chan struct{}, 1)}
+	s := &Service{st: st, models: m, site: who, home: home, program: program, free: atomicfile.Free, importing: make(chan struct{}, 1)}
 	return s, s.sweep()
 }
 
@@ -144,7 +146,7 @@ func (s *Service) adapterFile(ctx context.Context, a store.Adapter, n int) (arch
 	}
 	defer f.Close()
 	sum := sha256.New()
-	if p.Bytes, err = io.Copy(sum, &reader{ctx, f}); err != nil {
+	if p.Bytes, err = io.Copy(sum, ctxio.Reader(ctx, f)); err != nil {
 		return p, err
 	}
 	if hex.EncodeToString(sum.Sum(nil)) != a.SHA256 {
@@ -265,24 +267,11 @@ func (e *Export) Write(ctx context.Context, w io.Writer) (string, error) {
 		if err != nil {
 			return nil, err
 		}
-		return readCloser{&reader{ctx, f}, f}, nil
+		return readCloser{ctxio.Reader(ctx, f), f}, nil
 	})
 }
 
 type readCloser struct {
 	io.Reader
 	io.Closer
-}
-
-// reader stops when its context does.
-type reader struct {
-	ctx context.Context
-	r   io.Reader
-}
-
-func (r *reader) Read(p []byte) (int, error) {
-	if err := r.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return r.r.Read(p)
 }

@@ -12,9 +12,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
+	"cloister/appliance/ctxio"
 	"cloister/appliance/fault"
 	"cloister/llama/gguf"
 	"cloister/lora/eval"
@@ -38,7 +38,7 @@ const (
 // where the bundle is damaged or is none; one that is whole and not trusted is
 // no error.
 func (s *Service) Verify(ctx context.Context, r io.Reader) (Contents, error) {
-	a, err := s.open(&reader{ctx, r}, "")
+	a, err := s.open(ctxio.Reader(ctx, r), "")
 	if err != nil {
 		return Contents{}, err
 	}
@@ -63,7 +63,7 @@ func (s *Service) Import(ctx context.Context, r io.Reader, req ImportRequest) (I
 	case <-ctx.Done():
 		return Imported{}, ctx.Err()
 	}
-	a, err := s.open(&reader{ctx, r}, req.As)
+	a, err := s.open(ctxio.Reader(ctx, r), req.As)
 	if err != nil {
 		return Imported{}, err
 	}
@@ -131,15 +131,6 @@ func (s *Service) room(a *arriving) error {
 		return fault.New(fault.TooLarge, "disk_full", "file", "The bundle's adapters need %d MiB on the disk of the data directory, %d of which must stay free, and %d are free. Nothing was imported.", need>>20, spare>>20, free>>20)
 	}
 	return nil
-}
-
-// freeBytes is the space that is free for this user on the disk of a folder.
-func freeBytes(dir string) (uint64, error) {
-	var st syscall.Statfs_t
-	if err := syscall.Statfs(dir, &st); err != nil {
-		return 0, err
-	}
-	return st.Bavail * uint64(st.Bsize), nil
 }
 
 // stage writes a file durably. Its content is verified when it ends.

@@ -11,6 +11,7 @@ import (
 	"cloister/appliance/engine"
 	"cloister/appliance/fault"
 	"cloister/appliance/models"
+	"cloister/lora/atomicfile"
 	"cloister/lora/train"
 	"cloister/store"
 )
@@ -81,7 +82,7 @@ const (
 // New returns a Manager that does not run yet: jobs can be created, and wait.
 func New(st *store.Store, trainer engine.Trainer, m Models, d Datasets, c Config) *Manager {
 	ctx, stop := context.WithCancel(context.Background())
-	man := &Manager{st: st, trainer: trainer, models: m, data: d, config: c, ctx: ctx, stop: stop, free: freeBytes}
+	man := &Manager{st: st, trainer: trainer, models: m, data: d, config: c, ctx: ctx, stop: stop, free: atomicfile.Free}
 	man.news.waiting = map[string]chan struct{}{}
 	for i := range man.wake {
 		man.wake[i] = make(chan struct{}, 1)

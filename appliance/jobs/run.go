@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"cloister/appliance/datasets"
@@ -267,15 +266,6 @@ func (m *Manager) request(job store.Job) (req train.Request, failed *store.JobEr
 		m.event(job.ID, warn, fmt.Sprintf("Only %d MiB are free on the disk of the data directory.", free>>20), nil)
 	}
 	return req, nil, nil
-}
-
-// freeBytes is the space that is free for this user on the disk of a folder.
-func freeBytes(dir string) (uint64, error) {
-	var s syscall.Statfs_t
-	if err := syscall.Statfs(dir, &s); err != nil {
-		return 0, err
-	}
-	return s.Bavail * uint64(s.Bsize), nil
 }
 
 // maxDeaths bounds how often in a row a worker may die without having done a

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"cloister/appliance/ctxio"
 	"cloister/appliance/fault"
 	"cloister/llama/gguf"
 	"cloister/store"
@@ -177,23 +178,10 @@ func sum(ctx context.Context, path string) (string, error) {
 	}
 	defer f.Close()
 	h := sha256.New()
-	if _, err := io.Copy(h, &reader{ctx, f}); err != nil {
+	if _, err := io.Copy(h, ctxio.Reader(ctx, f)); err != nil {
 		return "", err
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
-}
-
-// reader stops when its context does.
-type reader struct {
-	ctx context.Context
-	r   io.Reader
-}
-
-func (r *reader) Read(p []byte) (int, error) {
-	if err := r.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return r.r.Read(p)
 }
 
 // linkOrCopy puts the file from at to: a hard link where the file system
@@ -223,7 +211,7 @@ func linkOrCopy(ctx context.Context, from, to string) (err error) {
 			_ = os.Remove(tmp.Name())
 		}
 	}()
-	if _, err := io.Copy(tmp, &reader{ctx, src}); err != nil {
+	if _, err := io.Copy(tmp, ctxio.Reader(ctx, src)); err != nil {
 		return err
 	}
 	if err := tmp.Sync(); err != nil {

@@ -9,6 +9,8 @@ import (
 	"io"
 	"os"
 	"strings"
+
+	"cloister/appliance/ctxio"
 )
 
 // Damage is a range of bytes that are not what they were.
@@ -97,7 +99,7 @@ func (v *verifier) part(p *Part, piece int64) error {
 		from := p.Offset + int64(i)*piece
 		to := min(from+piece, p.Offset+p.Length)
 		h.Reset()
-		if _, err := io.Copy(h, &reader{v.ctx, io.NewSectionReader(v.f, from, to-from)}); err != nil {
+		if _, err := io.Copy(h, ctxio.Reader(v.ctx, io.NewSectionReader(v.f, from, to-from))); err != nil {
 			return err
 		}
 		if hex.EncodeToString(h.Sum(nil)) != want {
@@ -133,17 +135,4 @@ func (v *verifier) add(d Damage) {
 		return
 	}
 	v.found = append(v.found, d)
-}
-
-// reader stops when its context does.
-type reader struct {
-	ctx context.Context
-	r   io.Reader
-}
-
-func (r *reader) Read(p []byte) (int, error) {
-	if err := r.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return r.r.Read(p)
 }

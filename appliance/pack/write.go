@@ -15,9 +15,9 @@ import (
 	"path/filepath"
 	"time"
 
-	"golang.org/x/sys/unix"
-
+	"cloister/appliance/ctxio"
 	"cloister/llama/gguf"
+	"cloister/lora/atomicfile"
 )
 
 // Source is a part to write. Its place and its checksums are found by Write.
@@ -51,7 +51,7 @@ func Write(ctx context.Context, path string, s Spec) (_ *Pack, err error) {
 	if err := w.openSources(); err != nil {
 		return nil, err
 	}
-	if err := room(path, w.total); err != nil {
+	if err := atomicfile.Room(path, w.total); err != nil {
 		return nil, err
 	}
 	partial := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+"-"+rand.Text()+".partial")
@@ -75,13 +75,13 @@ func Write(ctx context.Context, path string, s Spec) (_ *Pack, err error) {
 	if _, err := Open(partial); err != nil { // what cannot be read is not left behind
 		return nil, err
 	}
-	if err := room(path, 0); err != nil { // nobody else took the name meanwhile
+	if err := atomicfile.Room(path, 0); err != nil { // nobody else took the name meanwhile
 		return nil, err
 	}
 	if err := os.Rename(partial, path); err != nil {
 		return nil, err
 	}
-	if err := syncFolder(filepath.Dir(path)); err != nil {
+	if err := atomicfile.SyncFolder(filepath.Dir(path)); err != nil {
 		return nil, err
 	}
 	return Open(path)
@@ -215,7 +215,7 @@ func (w *writer) part(p Part, src *gguf.Section, shift int64) (Part, error) {
 	for done := int64(0); done < p.Length; {
 		n := min(pieceBytes, p.Length-done)
 		piece.Reset()
-		if _, err := io.CopyN(io.MultiWriter(w.out, whole, piece), &reader{w.ctx, src}, n); err != nil {
+		if _, err := io.CopyN(io.MultiWriter(w.out, whole, piece), ctxio.Reader(w.ctx, src), n); err != nil {
 			return p, fmt.Errorf("%s: %w", w.spec.Name, err)
 		}
 		done += n
@@ -235,26 +235,3 @@ func (w *writer) part(p Part, src *gguf.Section, shift int64) (Part, error) {
 func (w *writer) written() int64 { return min(w.pos, w.total) }
 
 func text(h hash.Hash) string { return hex.EncodeToString(h.Sum(nil)) }
-
-// room says whether a file can be made: that there is none, and space for it.
-func room(path string, bytes int64) error {
-	if _, err := os.Lstat(path); err == nil {
-		return fmt.Errorf("%s exists already; name another file, or remove it first", path)
-	}
-	var s unix.Statfs_t
-	if err := unix.Statfs(filepath.Dir(path), &s); err != nil {
-		return &os.PathError{Op: "open", Path: filepath.Dir(path), Err: err}
-	}
-	if free := int64(s.Bavail) * s.Bsize; free < bytes {
-		return fmt.Errorf("%s would have %d MB, and %d MB are free on its disk; make room or name a file elsewhere", path, bytes/1e6, free/1e6)
-	}
-	return nil
-}
-
-func syncFolder(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
-}

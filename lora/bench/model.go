@@ -10,7 +10,7 @@ import (
 
 	"cloister/llama/gguf"
 	"cloister/llama/gguf/tinygguf"
-	"cloister/lora/internal/atomicfile"
+	"cloister/lora/atomicfile"
 	"cloister/lora/internal/native"
 	"cloister/lora/merge"
 )

@@ -13,7 +13,7 @@ import (
 	"sync"
 
 	"cloister/llama/gguf"
-	"cloister/lora/internal/atomicfile"
+	"cloister/lora/atomicfile"
 	"cloister/lora/internal/native"
 	"cloister/lora/peft"
 	"cloister/lora/train"

@@ -10,7 +10,7 @@ import (
 	"slices"
 
 	"cloister/llama/gguf"
-	"cloister/lora/internal/atomicfile"
+	"cloister/lora/atomicfile"
 	"cloister/lora/train"
 )
 

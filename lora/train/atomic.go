@@ -3,7 +3,7 @@ package train
 import (
 	"io"
 
-	"cloister/lora/internal/atomicfile"
+	"cloister/lora/atomicfile"
 )
 
 // beforeRename is called when a file is complete under its temporary name.

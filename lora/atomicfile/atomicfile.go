@@ -43,11 +43,11 @@ func Write(path string, write func(io.Writer) error, beforeRename func(path stri
 	if err = os.Rename(temporary, path); err != nil {
 		return err
 	}
-	return syncFolder(filepath.Dir(path))
+	return SyncFolder(filepath.Dir(path))
 }
 
-// syncFolder makes a rename in the folder durable.
-func syncFolder(dir string) error {
+// SyncFolder makes a rename in the folder durable.
+func SyncFolder(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
 		return err

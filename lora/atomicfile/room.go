@@ -13,12 +13,21 @@ func Room(path string, bytes int64) error {
 	if _, err := os.Lstat(path); err == nil {
 		return fmt.Errorf("%s exists already; name another file", path)
 	}
-	var s syscall.Statfs_t
-	if err := syscall.Statfs(filepath.Dir(path), &s); err != nil {
+	free, err := Free(filepath.Dir(path))
+	if err != nil {
 		return &os.PathError{Op: "open", Path: filepath.Dir(path), Err: err}
 	}
-	if free := int64(s.Bavail) * int64(s.Bsize); free < bytes {
+	if free < uint64(bytes) {
 		return fmt.Errorf("%s would have %d MB, and %d MB are free on its disk; make room or name a file elsewhere", path, bytes/1e6, free/1e6)
 	}
 	return nil
+}
+
+// Free is the number of bytes that are free for this user on the disk of a folder.
+func Free(dir string) (uint64, error) {
+	var s syscall.Statfs_t
+	if err := syscall.Statfs(dir, &s); err != nil {
+		return 0, err
+	}
+	return s.Bavail * uint64(s.Bsize), nil
 }

@@ -83,12 +83,15 @@ func (m *machine) serve() {
 	m.server = exec.Command(line[0], line[1:]...)
 	m.server.Env = append(os.Environ(), "CLOISTER_HOME="+m.home)
 	m.server.Stdout, m.server.Stderr = m.log, m.log
+	m.server.WaitDelay = 10 * time.Second // what a process that was left behind holds open
 	if err := m.server.Start(); err != nil {
 		m.t.Fatal(err)
 	}
 	m.t.Cleanup(func() {
-		_ = m.server.Process.Kill()
-		_ = m.server.Wait()
+		for _, pid := range children(m.server.Process.Pid) { // killing the prefix alone would leave the appliance
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+		m.kill()
 		if m.t.Failed() {
 			m.t.Logf("cloister serve printed:\n%s", m.log)
 		}
@@ -114,10 +117,21 @@ func (m *machine) kill() {
 // stop stops the appliance as Ctrl-C does.
 func (m *machine) stop() {
 	m.t.Helper()
-	if err := m.server.Process.Signal(os.Interrupt); err != nil {
+	m.interrupt(m.server.Process.Pid)
+}
+
+// interrupt sends the appliance Ctrl-C and waits until it has ended.
+func (m *machine) interrupt(appliance int) {
+	m.t.Helper()
+	if err := syscall.Kill(appliance, syscall.SIGINT); err != nil {
 		m.t.Fatal(err)
 	}
+	late := time.AfterFunc(2*time.Minute, func() {
+		m.t.Error("the appliance did not end within two minutes of Ctrl-C")
+		_ = syscall.Kill(appliance, syscall.SIGABRT) // its goroutines are in the log
+	})
 	_ = m.server.Wait()
+	late.Stop()
 }
 
 // worker returns the process of a worker of this machine's appliance, waiting for it to appear.

@@ -141,7 +141,7 @@ func TestOracleLive(t *testing.T) {
 	for _, p := range model.Precisions() {
 		curve += fmt.Sprintf("%12s   ", p)
 	}
-	curves := []string{curve + "logits, PEFT and llama.cpp"}
+	curves := []string{curve + fmt.Sprintf("%12s   logits, PEFT and llama.cpp", "PEFT, bf16")}
 	for _, s := range oracleSubjects(t) {
 		t.Run(s.name, func(t *testing.T) {
 			g, c := s.compare(t, python)
@@ -190,7 +190,7 @@ func (s *oracleSubject) make(t *testing.T, rates []float64) *oracleCase {
 		}
 		rows = append(rows, r)
 	}
-	c := &oracleCase{Base: s.base, Rows: toOracle(rows[:s.gradRows])}
+	c := &oracleCase{Base: s.base, Rows: toOracle(rows[:s.gradRows]), BF16: slices.Contains(model.Precisions(), model.BF16)}
 	h := s.request.Hyperparameters
 	for epoch := range h.Epochs {
 		order := data.Order(len(rows), h.Seed, epoch+1)
@@ -228,7 +228,10 @@ func (s *oracleSubject) compare(t *testing.T, python string) (gradients []string
 	readJSON(t, filepath.Join(dir, "result.json"), &want)
 	grads := importPEFT(t, filepath.Join(dir, "gradients"), s.base)
 
-	apart := ""
+	apart, peftBF16 := "", 0.0
+	if c.BF16 {
+		peftBF16 = worstStep(t, want.BF16, want.Losses)
+	}
 	for _, p := range model.Precisions() {
 		cfg.Precision = p
 		m := openKernels(t, s.base, cfg)
@@ -243,7 +246,7 @@ func (s *oracleSubject) compare(t *testing.T, python string) (gradients []string
 			steps, _ = s.curve(t, startPath, p)
 		}
 		worst := worstStep(t, steps, want.Losses)
-		if apart += fmt.Sprintf("%12.2g   ", worst); !(worst < curveLimit[p]) || len(steps) < 10 {
+		if apart += fmt.Sprintf("%12.2g   ", worst); !(worst < curveLimit(p, peftBF16)) || len(steps) < 10 {
 			t.Errorf("%s: a step's loss is %.2g from PEFT's, of %d steps", p, worst, len(steps))
 		}
 	}
@@ -261,7 +264,7 @@ func (s *oracleSubject) compare(t *testing.T, python string) (gradients []string
 	if s.keep && os.Getenv(oracleKeep) != "" {
 		s.write(t, dir, c)
 	}
-	return gradients, fmt.Sprintf("%-12s %6d %10.5f %10.5f %10.5f   %s%.2g", s.name, len(losses), losses[0], losses[len(losses)-1], want.Losses[len(want.Losses)-1], apart, served)
+	return gradients, fmt.Sprintf("%-12s %6d %10.5f %10.5f %10.5f   %s%12.2g   %.2g", s.name, len(losses), losses[0], losses[len(losses)-1], want.Losses[len(want.Losses)-1], apart, peftBF16, served)
 }
 
 // sameAdapter says whether two adapters hold the same values.

@@ -40,6 +40,7 @@ type oracleCase struct {
 	Base  string       `json:"base"`
 	Rows  []oracleRow  `json:"rows"`
 	Steps []oracleStep `json:"steps"`
+	BF16  bool         `json:"bf16,omitempty"`
 }
 
 type oracleStep struct {
@@ -52,6 +53,7 @@ type oracleResult struct {
 	Loss   float64           `json:"loss"`
 	Logits map[int][]float32 `json:"logits"`
 	Losses []float64         `json:"losses"`
+	BF16   []float64         `json:"losses_bf16,omitempty"`
 }
 
 func toOracle(rows []data.Row) []oracleRow {
@@ -194,8 +196,16 @@ func (d apart) within(p model.Precision) bool {
 	return d.worstRelative < 1e-3
 }
 
-// curveLimit bounds what the loss of any step may be from PEFT's in float32, relatively.
-var curveLimit = map[model.Precision]float64{model.BF16: 0.01, model.BF16x3: 1e-3, model.Float32: 1e-3}
+// curveLimit bounds what the loss of any step may be from PEFT's in float32,
+// relatively. Products in BF16 are noise that training carries on, on a real
+// model more than one percent of a small loss: of PEFT's own BF16, which is
+// peftBF16 from its float32, half is allowed.
+func curveLimit(p model.Precision, peftBF16 float64) float64 {
+	if p == model.BF16 {
+		return max(0.01, peftBF16/2)
+	}
+	return 1e-3
+}
 
 // gradientsOf computes those of a batch with an adapter.
 func gradientsOf(t testing.TB, m *model.Model, a *train.Adapter, rows []data.Row) float64 {

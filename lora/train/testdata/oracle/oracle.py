@@ -2,18 +2,19 @@
 """The PyTorch side of `make oracle`: oracle.py DIR
 
 DIR holds, written by oracle_test.go:
-  case.json    {"base": FILE.gguf, "rows": [ROW], "steps": [{"rate": R, "rows": [ROW]}]}, ROW = {"tokens", "targets"};
-               targets[i] is the token to predict at i, -1 means no loss there
+  case.json    {"base": FILE.gguf, "rows": [ROW], "steps": [{"rate": R, "rows": [ROW]}], "bf16": BOOL}, ROW = {"tokens",
+               "targets"}; targets[i] is the token to predict at i, -1 means no loss there; "bf16" asks for "losses_bf16"
   adapter/     a PEFT folder that Cloister exported, B not zero
   start/       another one, B zero: where the curve begins
 
 and gets:
   saved/       the adapter as PEFT saves it
   gradients/   d(loss)/dA and d(loss)/dB of `rows`, as a PEFT folder
-  result.json  {"loss", "logits": {position: [vocabulary]} of the first row with the adapter, "losses": one for each step}
+  result.json  {"loss", "logits": {position: [vocabulary]} of the first row with the adapter, "losses": one for each step,
+               "losses_bf16": the same steps as PEFT trains in bf16, which takes a CPU without BF16 half an hour}
 
-Loss is the sum over all targets of a batch divided by their number. Everything is float32; each row is run by itself, so
-there is no padding, no packing and no mask. Weights are dequantised by gguf-py and put into Transformers' model here, by
+Loss is the sum over all targets of a batch divided by their number. Everything but "losses_bf16" is float32; each row is
+run by itself, so there is no padding, no packing and no mask. Weights are dequantised by gguf-py and put into Transformers' model here, by
 rules that share nothing with Cloister's.
 """
 import json, os, shutil, sys
@@ -124,6 +125,22 @@ def backward(model, rows):
     return total
 
 
+def curve(model, steps):
+    """Trains, and returns the loss of each step. The adapter stays float32, as PEFT keeps it on any base."""
+    params = [p for p in model.parameters() if p.requires_grad]
+    assert params and all(p.dtype == torch.float32 for p in params)
+    optimiser = torch.optim.AdamW(params, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0)
+    losses = []
+    for step in steps:
+        optimiser.zero_grad()
+        losses.append(backward(model, step["rows"]))
+        torch.nn.utils.clip_grad_norm_(params, 1.0)
+        for group in optimiser.param_groups:
+            group["lr"] = step["rate"]
+        optimiser.step()
+    return losses
+
+
 def main(folder):
     at = lambda name: os.path.join(folder, name)
     case = json.load(open(at("case.json")))
@@ -140,18 +157,11 @@ def main(folder):
         logits = model(input_ids=torch.tensor([tokens])).logits[0]
         result["logits"] = {i: [round(float(v), 6) for v in logits[i]] for i in (len(tokens) // 2, len(tokens) - 1)}
 
-    model.load_adapter(at("start"), "start", is_trainable=True)
-    model.set_adapter("start")
-    params = [p for n, p in model.named_parameters() if ".start." in n]
-    optimiser = torch.optim.AdamW(params, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0)
-    result["losses"] = []
-    for step in case["steps"]:
-        optimiser.zero_grad()
-        result["losses"].append(backward(model, step["rows"]))
-        torch.nn.utils.clip_grad_norm_(params, 1.0)
-        for group in optimiser.param_groups:
-            group["lr"] = step["rate"]
-        optimiser.step()
+    for name, dtype in [("losses", torch.float32)] + [("losses_bf16", torch.bfloat16)] * case.get("bf16", False):
+        base = base_model(case["base"])
+        for p in base.parameters():
+            p.data = p.data.to(dtype)
+        result[name] = curve(PeftModel.from_pretrained(base, at("start"), is_trainable=True), case["steps"])
     with open(at("result.json"), "w") as f:
         json.dump(result, f)
 

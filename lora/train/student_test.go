@@ -123,17 +123,17 @@ func heldOut(t *testing.T, m *model.Model, rows []*model.Batch, teacher []*model
 }
 
 // A student of two thirds of the layers learns the same facts from the answers
-// alone, and from the answers and the tuned teacher's likeliest tokens. With the
-// teacher it comes nearer to the teacher, on phrasings which neither training nor
-// the choice of the epoch has seen; whether it also comes nearer to the answers
-// is a matter of the teacher and of luck (lora/DESIGN.md), and only logged.
+// alone, and from the tuned teacher's likeliest tokens. With these it comes nearer
+// to the teacher, on phrasings which neither training nor the choice of the epoch
+// has seen; whether it also comes nearer to the answers is a matter of the teacher
+// and of luck (lora/DESIGN.md), and only logged.
 func TestOracleStudent(t *testing.T) {
 	if os.Getenv(oraclePython) == "" {
 		t.Skip("takes minutes; run make oracle")
 	}
 	base, dir := llamatest.Model(t), t.TempDir()
 	student := firstLayers(t, base, 20)
-	const places = 48
+	const places = 24
 	job := func(path, name string, h train.Hyperparameters, teacher string) *model.Model {
 		h.Rank, h.LearningRate, h.BatchSize, h.WarmupSteps, h.Patience = 16, 1e-3, 8, 8, -1
 		req := train.Request{BasePath: path, WorkDir: filepath.Join(dir, name), OutPath: filepath.Join(dir, name+".gguf"), Train: phrased(places, 0, 3), Valid: phrased(places/2, 3, 4), Hyperparameters: h}
@@ -146,7 +146,7 @@ func TestOracleStudent(t *testing.T) {
 		return tuned(t, path, req.OutPath)
 	}
 	test := packedRows(t, base, phrased(places, 4, 5))
-	teacher := job(base, "teacher", train.Hyperparameters{Epochs: 12, Seed: 1}, "")
+	teacher := job(base, "teacher", train.Hyperparameters{Epochs: 6, Seed: 1}, "")
 	var says []*model.Soft
 	for _, b := range test {
 		s, err := teacher.TopK(b, 32, 1, math.MaxInt)
@@ -157,13 +157,12 @@ func TestOracleStudent(t *testing.T) {
 	}
 	best, itself := heldOut(t, teacher, test, says)
 	t.Logf("teacher, 30 layers: loss %.4f; %.1g from itself", best, itself)
-	for seed := int64(1); seed <= 2; seed++ {
-		h := train.Hyperparameters{Epochs: 8, Seed: seed}
-		loss, kl := heldOut(t, job(student, fmt.Sprint("plain", seed), h, ""), test, says)
-		taughtLoss, taughtKL := heldOut(t, job(student, fmt.Sprint("taught", seed), h, filepath.Join(dir, "teacher.gguf")), test, says)
-		t.Logf("student, 20 layers, seed %d: loss %.4f from the answers, %.4f from answers and teacher; from the teacher %.4f, %.4f", seed, loss, taughtLoss, kl, taughtKL)
-		if !(taughtKL < kl) || !(itself < 1e-3) {
-			t.Errorf("seed %d: %.4f from the teacher that it learnt from, %.4f without", seed, taughtKL, kl)
-		}
+	h := train.Hyperparameters{Epochs: 4, Seed: 1}
+	loss, kl := heldOut(t, job(student, "plain", h, ""), test, says)
+	h.DistillAlpha = -1 // nothing but the teacher
+	taughtLoss, taughtKL := heldOut(t, job(student, "taught", h, filepath.Join(dir, "teacher.gguf")), test, says)
+	t.Logf("student, 20 layers: loss %.4f from the answers, %.4f from the teacher alone; divergence from the teacher %.4f, %.4f", loss, taughtLoss, kl, taughtKL)
+	if !(taughtKL < kl) || !(itself < 1e-3) {
+		t.Errorf("%.4f from the teacher that it learnt from, %.4f without", taughtKL, kl)
 	}
 }

@@ -21,6 +21,14 @@ import (
 type Config struct {
 	Home    string // data directory; made if it is not there
 	KeyFile string // of the master key; empty: systemd's credential master.key, or else master.key in Home
+	// Passphrase is asked for what the master key is made of, in place of a key
+	// file, where the data directory was begun so; first says that it is begun
+	// now. nil: nobody can be asked.
+	Passphrase func(first bool) ([]byte, error)
+	// NewPassphrase begins a data directory with a passphrase. One that has data
+	// under a key file is refused.
+	NewPassphrase bool
+
 	Listen  string // HOST:PORT of the API; empty: the control socket only
 	Version string // of the program, for status and logs
 

@@ -17,10 +17,35 @@ import (
 // appliance: LoadCredential=master.key:PATH.
 const credential = "master.key"
 
-// masterKey reads the master key from Config.KeyFile, or else from systemd's
+// masterKey returns the key that opens the data directory. Where the directory
+// was begun with a passphrase, or is to be now, it is made of that one.
+func (c *Config) masterKey() (vault.MasterKey, error) {
+	_, err := os.Stat(filepath.Join(c.Home, "store", "FORMAT"))
+	begun := !errors.Is(err, fs.ErrNotExist)
+	salt := filepath.Join(c.Home, vault.SaltFile)
+	_, err = os.Stat(salt)
+	salted := !errors.Is(err, fs.ErrNotExist)
+	switch {
+	case !salted && !c.NewPassphrase:
+		return c.fileKey(begun)
+	case !salted && begun:
+		return vault.MasterKey{}, fmt.Errorf("the data in %s open with a key file, and no passphrase can take its place; passphrases are for a new data directory (or, if %s was lost: bring back your copy of it)", c.Home, salt)
+	case c.KeyFile != "":
+		return vault.MasterKey{}, fmt.Errorf("the data in %s open with a passphrase; leave the key file %s out", c.Home, c.KeyFile)
+	case c.Passphrase == nil:
+		return vault.MasterKey{}, fmt.Errorf("the data in %s open with a passphrase, and there is nobody to ask for it", c.Home)
+	}
+	passphrase, err := c.Passphrase(!salted)
+	if err != nil {
+		return vault.MasterKey{}, err
+	}
+	return vault.Passphrase(salt, passphrase)
+}
+
+// fileKey reads the master key from Config.KeyFile, or else from systemd's
 // credential, or else from the data directory. A key that is missing is made
 // only where there is no data yet that another one must open.
-func (c *Config) masterKey() (vault.MasterKey, error) {
+func (c *Config) fileKey(begun bool) (vault.MasterKey, error) {
 	path := c.KeyFile
 	if dir := os.Getenv("CREDENTIALS_DIRECTORY"); path == "" && dir != "" {
 		key, err := vault.ReadKeyFile(filepath.Join(dir, credential))
@@ -31,8 +56,7 @@ func (c *Config) masterKey() (vault.MasterKey, error) {
 	if path == "" {
 		path = filepath.Join(c.Home, "master.key")
 	}
-	_, err := os.Stat(filepath.Join(c.Home, "store", "FORMAT"))
-	if errors.Is(err, fs.ErrNotExist) {
+	if !begun {
 		return vault.KeyFile(path)
 	}
 	key, err := vault.ReadKeyFile(path)

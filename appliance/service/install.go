@@ -47,6 +47,10 @@ func Install(o Options, program string, say func(format string, args ...any)) er
 	if o.Root == "" && os.Geteuid() != 0 {
 		return ErrNeedsRoot
 	}
+	salt := o.Root + filepath.Join(o.Home, vault.SaltFile)
+	if _, err := os.Stat(salt); err == nil {
+		return fmt.Errorf("the data in %s open with a passphrase (%s), which nobody types for a service; name another data directory with --home", o.Root+o.Home, salt)
+	}
 	in := installer{o, say}
 	for _, step := range []func() error{func() error { return in.program(program) }, in.key, in.user, in.home, in.unit} {
 		if err := step(); err != nil {

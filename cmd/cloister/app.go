@@ -22,6 +22,8 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "home", Usage: "data directory `DIR`", Value: defaultHome(), DefaultText: "$XDG_DATA_HOME/cloister"},
 			&cli.StringFlag{Name: "master-key", Usage: "master key `FILE` of the data", DefaultText: "systemd's credential master.key, or DIR/master.key"},
+			&cli.BoolFlag{Name: "ask-passphrase", Usage: "begin a data directory whose key is made of a passphrase, and of no file"},
+			&cli.StringFlag{Name: "passphrase-file", Usage: "`FILE` that holds this passphrase, for programs that cannot be asked"},
 			&cli.BoolFlag{Name: "json", Usage: "print results as JSON"},
 			&cli.BoolFlag{Name: "verify", Usage: "first read and check all that a packed program carries ('cloister pack')"},
 		},

@@ -51,7 +51,10 @@ func within(c *cli.Context, config appliance.Config, f func(*session) error) (er
 	ctx, stop := interruptible(c.Context)
 	defer stop()
 	c.Context = ctx
-	config.Home, config.KeyFile, config.Version, config.Seal = home, c.String("master-key"), version(), true
+	config.Home, config.Version, config.Seal = home, version(), true
+	if err := keyConfig(c, &config); err != nil {
+		return err
+	}
 	if config.Pack, err = carried(c, home); err != nil {
 		return err
 	}

@@ -120,13 +120,16 @@ func serveConfig(c *cli.Context) (config appliance.Config, err error) {
 		return config, misused(c, "--log is %q; it must be debug, info, warn or error", c.String("log"))
 	}
 	config = appliance.Config{
-		Home: home, KeyFile: c.String("master-key"), Listen: c.String("listen"), Version: version(), Map: map[string]string{},
+		Home: home, Listen: c.String("listen"), Version: version(), Map: map[string]string{},
 		Default: c.String("default"), Org: c.String("org"), Origins: c.StringSlice("origin"),
 		MaskAnswers: c.Bool("mask-answers"), TrainDevice: c.String("train-device"),
 		Seal: true, RequireAirgap: c.Bool("require-airgap"),
 		Ready:             service.Ready,
 		LiteralMultiplier: c.Bool("literal-lr-multiplier"),
 		Log:               slog.New(slog.NewTextHandler(c.App.ErrWriter, &slog.HandlerOptions{Level: level})),
+	}
+	if err := keyConfig(c, &config); err != nil {
+		return config, err
 	}
 	if _, _, err := net.SplitHostPort(config.Listen); err != nil {
 		return config, misused(c, "--listen is %q; it must be HOST:PORT, such as 127.0.0.1:8080", config.Listen)

@@ -18,6 +18,9 @@ const (
 	scryptP = 2
 )
 
+// SaltFile is the salt file's name in a data directory whose key comes from a passphrase.
+const SaltFile = "master.salt"
+
 // saltFile is the JSON of a salt file. It holds no secret by itself.
 type saltFile struct {
 	Format string `json:"format"` // "cloister-scrypt-1"

@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 //	keep NAME PATTERN   sets a variable to what the pattern, or its group,
 //	                    matches in the last standard output
 //
-// They run one after the other: training takes all cores. A script that leaves
+// As many run at a time as there are cores. A script that leaves
 // a store behind ends with 'cloister check' on it, whether it says so or not.
 func TestScripts(t *testing.T) {
 	model := llamatest.Model(t)

@@ -14,7 +14,7 @@ import (
 	"cloister/lora/train"
 )
 
-// rendered are the rows of examples as the tiny model's template gives them.
+// rendered are the rows of examples as the model's template gives them.
 func rendered(t *testing.T, base string, examples []train.Example) []data.Row {
 	t.Helper()
 	v, err := llama.OpenVocab(base)
@@ -22,15 +22,7 @@ func rendered(t *testing.T, base string, examples []train.Example) []data.Row {
 		t.Fatal(err)
 	}
 	defer v.Close()
-	var out []data.Row
-	for _, e := range examples {
-		row, err := data.Render(v, e.Messages, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		out = append(out, row)
-	}
-	return out
+	return rowsOf(t, v, examples)
 }
 
 // The optimiser's options against AdamW written out in float64 over the

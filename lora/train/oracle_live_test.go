@@ -14,7 +14,6 @@ import (
 	"strings"
 	"testing"
 
-	"cloister/llama"
 	"cloister/llama/chat"
 	"cloister/llama/gguf"
 	"cloister/llama/gguf/tinygguf"
@@ -177,19 +176,7 @@ func (s *oracleSubject) curve(t *testing.T, start string, p model.Precision) (lo
 // make builds the case for Python: the same examples in the order of the loop.
 func (s *oracleSubject) make(t *testing.T, rates []float64) *oracleCase {
 	t.Helper()
-	v, err := llama.OpenVocab(s.base)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer v.Close()
-	var rows []data.Row
-	for _, e := range s.request.Train {
-		r, err := data.Render(v, e.Messages, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		rows = append(rows, r)
-	}
+	rows := rendered(t, s.base, s.request.Train)
 	c := &oracleCase{Base: s.base, Rows: toOracle(rows[:s.gradRows]), BF16: slices.Contains(model.Precisions(), model.BF16)}
 	h := s.request.Hyperparameters
 	for epoch := range h.Epochs {

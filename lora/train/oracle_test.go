@@ -132,6 +132,16 @@ func openKernels(t testing.TB, path string, c model.Config) *model.Model {
 	return m
 }
 
+// openTuned opens a model with an adapter.
+func openTuned(t testing.TB, base string, a *train.Adapter) *model.Model {
+	t.Helper()
+	m := openKernels(t, base, model.Config{Rank: a.Rank, Alpha: float32(a.Alpha)})
+	if err := train.Fill(a, m.Params()); err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
 // randomB fills every B, so that all gradients are alive.
 func randomB(m *model.Model) {
 	rng := rand.New(rand.NewPCG(11, 7))

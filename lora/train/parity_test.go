@@ -95,17 +95,9 @@ func served(t *testing.T, base, adapter string, examples []train.Example) float6
 // trained is the same as the trainer measures it.
 func trained(t *testing.T, base string, a *train.Adapter, examples []train.Example) float64 {
 	t.Helper()
-	v, err := llama.OpenVocab(base)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer v.Close()
-	m := openKernels(t, base, model.Config{Rank: a.Rank, Alpha: float32(a.Alpha)})
-	if err := train.Fill(a, m.Params()); err != nil {
-		t.Fatal(err)
-	}
+	m := openTuned(t, base, a)
 	sum, tokens := 0.0, 0
-	for _, p := range data.Pack(rowsOf(t, v, examples), 512) {
+	for _, p := range data.Pack(rendered(t, base, examples), 512) {
 		l, err := m.Loss((*model.Batch)(&p))
 		if err != nil {
 			t.Fatal(err)

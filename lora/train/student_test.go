@@ -10,7 +10,6 @@ import (
 	"strings"
 	"testing"
 
-	"cloister/llama"
 	"cloister/llama/chat"
 	"cloister/llama/gguf"
 	"cloister/llama/llamatest"
@@ -74,37 +73,10 @@ func phrased(n, from, to int) []train.Example {
 // packedRows are the examples as the model sees them.
 func packedRows(t *testing.T, base string, examples []train.Example) (rows []*model.Batch) {
 	t.Helper()
-	v, err := llama.OpenVocab(base)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer v.Close()
-	var texts []data.Row
-	for _, e := range examples {
-		r, err := data.Render(v, e.Messages, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		texts = append(texts, r)
-	}
-	for _, b := range data.Pack(texts, 512) {
+	for _, b := range data.Pack(rendered(t, base, examples), 512) {
 		rows = append(rows, (*model.Batch)(&b))
 	}
 	return rows
-}
-
-// tuned opens a model with an adapter.
-func tuned(t *testing.T, base, adapter string) *model.Model {
-	t.Helper()
-	a, err := train.ReadAdapter(adapter)
-	if err != nil {
-		t.Fatal(err)
-	}
-	m := openKernels(t, base, model.Config{Rank: a.Rank, Alpha: float32(a.Alpha)})
-	if err := train.Fill(a, m.Params()); err != nil {
-		t.Fatal(err)
-	}
-	return m
 }
 
 // heldOut is the mean over the answers' tokens of -ln p, and of the divergence
@@ -143,7 +115,11 @@ func TestOracleStudent(t *testing.T) {
 		if _, err := train.Run(context.Background(), req, nil); err != nil {
 			t.Fatal(err)
 		}
-		return tuned(t, path, req.OutPath)
+		a, err := train.ReadAdapter(req.OutPath)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return openTuned(t, path, a)
 	}
 	test := packedRows(t, base, phrased(places, 4, 5))
 	teacher := job(base, "teacher", train.Hyperparameters{Epochs: 6, Seed: 1}, "")

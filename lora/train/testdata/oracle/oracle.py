@@ -14,8 +14,8 @@ and gets:
                "losses_bf16": the same steps as PEFT trains in bf16, which takes a CPU without BF16 half an hour}
 
 Loss is the sum over all targets of a batch divided by their number. Everything but "losses_bf16" is float32; each row is
-run by itself, so there is no padding, no packing and no mask. Weights are dequantised by gguf-py and put into Transformers' model here, by
-rules that share nothing with Cloister's.
+run by itself, so there is no padding, no packing and no mask. Weights are dequantised by gguf-py and put into Transformers'
+model here, by rules that share nothing with Cloister's.
 """
 import json, os, shutil, sys
 
@@ -158,10 +158,11 @@ def main(folder):
         result["logits"] = {i: [round(float(v), 6) for v in logits[i]] for i in (len(tokens) // 2, len(tokens) - 1)}
 
     for name, dtype in [("losses", torch.float32)] + [("losses_bf16", torch.bfloat16)] * case.get("bf16", False):
-        base = base_model(case["base"])
+        base = model.unload()
         for p in base.parameters():
             p.data = p.data.to(dtype)
-        result[name] = curve(PeftModel.from_pretrained(base, at("start"), is_trainable=True), case["steps"])
+        model = PeftModel.from_pretrained(base, at("start"), is_trainable=True)
+        result[name] = curve(model, case["steps"])
     with open(at("result.json"), "w") as f:
         json.dump(result, f)
 
